@@ -1,0 +1,1 @@
+"""Pure Raft: events in, effects out; it knows nothing of blocks."""
