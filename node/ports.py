@@ -5,12 +5,13 @@ They meet here, in Protocols, so that each can be tested with a fake of the othe
 into the consensus state from outside the loop.
 
 Rules kept here
-- Everything is called on the event loop's thread. What returns at once never blocks; what must wait for the disk
-  returns an awaitable that resolves only when the disk has answered.
+- Everything is called on the event loop's thread. What returns at once never blocks; what must wait for the
+  disk returns an awaitable that resolves only when the disk has answered.
 - A mark is durable *before* the cosigner's key is used (`persist_mark`), never after.
 - Callbacks are short and do not raise; a callback that raises ends the process (our bug).
 
-Refuses: writing to the chain from here, with one exception: an observer hands in what it has verified (`ingest`).
+Refuses: writing to the chain from here, with one exception: an observer hands in what it has verified
+(`ingest`).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -142,24 +143,30 @@ class NodeCore(LedgerView, Protocol):
 
     def on_applied(self, callback: Callable[[list[AppliedBlock]], None]) -> None:
         """Call `callback` after every group of blocks was applied and the derived store written, in rising
-        height. Only what the chain store has synced is applied, so whatever is seen here may be signed."""
+        height. Only what the chain store has synced is applied, so whatever is seen here may be signed.
+        """
 
     def persist_mark(self, height: int, size: int, root: bytes) -> Awaitable[None]:
-        """Make the cosigner's mark durable in the head file; resolves when it is, and only then may the key be
-        used for this size. Marks never fall; the same size with another root raises HaltedError and halts the
-        node. Raises HaltedError when the node is halted."""
+        """Make the cosigner's mark durable in the head file; resolves when it is, and only then may the key
+        be used for this size. Marks never fall; the same size with another root raises HaltedError and halts
+        the node. Raises HaltedError when the node is halted.
+        """
 
     @property
     def mark(self) -> tuple[int, int, bytes] | None:
-        """The newest durable mark (height, size, root), as the head file has it; None when nothing was signed."""
+        """The newest durable mark (height, size, root), as the head file has it; None when nothing was
+        signed.
+        """
 
     def ingest(self, entries: Sequence[ObservedEntry]) -> Awaitable[None]:
         """Observers only: store verified entries in rising height without gaps; resolves when they are synced
-        and applied. Raises the ledger's errors when they do not follow from what is there."""
+        and applied. Raises the ledger's errors when they do not follow from what is there.
+        """
 
     def halt(self, reason: str, evidence: bytes) -> None:
-        """Stop voting, acknowledging and signing from now on; keep `evidence` in a file; reads go on. `reason` is
-        one plain sentence. Only for this node's own state being contradicted."""
+        """Stop voting, acknowledging and signing from now on; keep `evidence` in a file; reads go on.
+        `reason` is one plain sentence. Only for this node's own state being contradicted.
+        """
 
     def record_evidence(self, subject: str, reason: str, evidence: bytes) -> None:
         """Keep an evidence file against somebody else (`subject`: a node id) and raise the alarm; no halt."""
@@ -169,8 +176,9 @@ class NodeCore(LedgerView, Protocol):
 
 
 class AttestChannel(Protocol):
-    """Signed notes between nodes, over the peer door's Attest stream. Delivery is best effort: a full queue drops
-    the oldest note, a reconnect starts empty, and whoever connects is told by `on_peer`."""
+    """Signed notes between nodes, over the peer door's Attest stream. Delivery is best effort: a full queue
+    drops the oldest note, a reconnect starts empty, and whoever connects is told by `on_peer`.
+    """
 
     def peers(self) -> Sequence[str]:
         """Node ids that notes can be sent to right now."""
@@ -189,4 +197,6 @@ class Service(Protocol):
     """What `service` starts and stops in order: the attestor, the observer, the doors."""
 
     async def run(self) -> None:
-        """Work until cancelled. Returning or raising before that ends the process: a dead task is never quiet."""
+        """Work until cancelled. Returning or raising before that ends the process: a dead task is never
+        quiet.
+        """
