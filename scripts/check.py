@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+Runner = Callable[[Sequence[str]], int]
+"""Runs a command in the root and gives its exit code."""
+
 WORKERS_MAX = 2
 """Test workers; more would make the tests with real processes compete for the machine they measure."""
 
@@ -62,7 +65,7 @@ def steps(*, fast: bool, python: str = sys.executable) -> tuple[Step, ...]:
     )
 
 
-def run_step(step: Step, command_runner: Callable[[Sequence[str]], int]) -> Outcome:
+def run_step(step: Step, command_runner: Runner) -> Outcome:
     """Run one step and time it."""
     print(f"-- {step.name}: {' '.join(step.command[1:])}", flush=True)
     started = time.monotonic()
@@ -87,9 +90,7 @@ def _run_in_root(command: Sequence[str]) -> int:
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
-def main(
-    arguments: list[str] | None = None, command_runner: Callable[[Sequence[str]], int] = _run_in_root
-) -> int:
+def main(arguments: list[str] | None = None, command_runner: Runner = _run_in_root) -> int:
     """Run the gate or the named steps; returns 0 if all passed, 1 if one failed."""
     names = [step.name for step in steps(fast=False)]
     parser = argparse.ArgumentParser(
