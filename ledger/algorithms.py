@@ -8,7 +8,7 @@ Rules kept here:
 - A reserved number is refused as *unsupported*, an unassigned one as *unknown*: "get a newer program" and
   "this is garbage" are different answers.
 
-Sources: FIPS 180-4 (SHA-256), RFC 8032 (Ed25519); reserved: GB/T 32905 (SM3), GB/T 32918 (SM2), FIPS 204 (ML-DSA-44).
+Sources: FIPS 180-4 (SHA-256), RFC 8032 (Ed25519). Reserved: GB/T 32905 (SM3), GB/T 32918 (SM2), FIPS 204.
 Refuses: negotiation. The number is read, never offered.
 """
 
@@ -30,7 +30,8 @@ _SIGNATURES: Final = {SIG_ED25519: "Ed25519", SIG_SM2: "SM2", SIG_ML_DSA_44: "ML
 def require_hash(number: int) -> None:
     """Return if `number` is a hash algorithm we compute.
 
-    Raises UnsupportedError E_ALGORITHM_UNSUPPORTED for a reserved number, EncodingError E_ALGORITHM_UNKNOWN otherwise.
+    Raises UnsupportedError E_ALGORITHM_UNSUPPORTED for a reserved number, EncodingError E_ALGORITHM_UNKNOWN
+    otherwise.
     """
     _require(number, HASH_SHA256, _HASHES, "hash")
 
@@ -38,7 +39,8 @@ def require_hash(number: int) -> None:
 def require_signature(number: int) -> None:
     """Return if `number` is a signature algorithm we verify.
 
-    Raises UnsupportedError E_ALGORITHM_UNSUPPORTED for a reserved number, EncodingError E_ALGORITHM_UNKNOWN otherwise.
+    Raises UnsupportedError E_ALGORITHM_UNSUPPORTED for a reserved number, EncodingError E_ALGORITHM_UNKNOWN
+    otherwise.
     """
     _require(number, SIG_ED25519, _SIGNATURES, "signature")
 

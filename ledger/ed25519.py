@@ -7,7 +7,8 @@ verification that touches consensus or a proof goes through `verify` here.
 Rules kept here:
 - `verify` answers yes or no and never raises for bad input; wrong lengths are a plain no.
 - A key is *registered* (governance, trust files) only after `validate_public_key`: canonical encoding, on the
-  curve, in the prime-order subgroup, hence not of small order. That is stricter than what `verify` insists on.
+  curve, in the prime-order subgroup, hence not of small order. That is stricter than what `verify` insists
+  on.
 - Signature bytes are never an identity: somebody who holds the key can make many signatures of one message.
 
 Source: RFC 8032; libsodium rejects S >= L, small-order R and A, and non-canonical A.
@@ -34,7 +35,7 @@ def _expand(seed: bytes) -> tuple[bytes, bytes]:
     Cached because the expansion costs as much as the signature. A process holds its few seeds for its whole
     life anyway, so the cache exposes nothing that memory does not hold already.
     """
-    assert isinstance(seed, bytes) and len(seed) == SEED_BYTES, "an Ed25519 seed is 32 bytes"
+    assert len(seed) == SEED_BYTES, "an Ed25519 seed is 32 bytes"
     public, secret = bindings.crypto_sign_seed_keypair(seed)
     return public, secret
 
@@ -51,7 +52,9 @@ def sign(seed: bytes, message: bytes) -> bytes:
 
 
 def verify(public: bytes, signature: bytes, message: bytes) -> bool:
-    """Return whether `signature` (64 bytes) over `message` is good under `public` (32 bytes). Never raises."""
+    """Return whether `signature` (64 bytes) over `message` is good under `public` (32 bytes). Never
+    raises.
+    """
     if len(public) != PUBLIC_KEY_BYTES or len(signature) != SIGNATURE_BYTES:
         return False
     try:
@@ -64,8 +67,8 @@ def verify(public: bytes, signature: bytes, message: bytes) -> bool:
 def validate_public_key(public: bytes) -> None:
     """Return if `public` may be registered as somebody's key.
 
-    Raises PublicKeyError: E_KEY_LENGTH if it is not 32 bytes, E_KEY_POINT if it is not the canonical encoding of a
-    point of the prime-order subgroup (so the eight small-order points and all mixed ones are refused).
+    Raises PublicKeyError: E_KEY_LENGTH if it is not 32 bytes, E_KEY_POINT if it is not the canonical encoding
+    of a point of the prime-order subgroup (so the eight small-order points and all mixed ones are refused).
     """
     if len(public) != PUBLIC_KEY_BYTES:
         raise PublicKeyError("E_KEY_LENGTH", f"an Ed25519 public key has 32 bytes, not {len(public)}")

@@ -1,14 +1,15 @@
 """The Merkle tree of RFC 6962, grown by whole blocks.
 
-Why by blocks: hashing is half of the hot path, and a leaf-by-leaf append costs a fifth more than hashing level by
-level. So a tree is extended by a row of leaf hashes at once, and the same pass hands out the tiles that became full
-(C2SP tlog-tiles keeps levels 0, 8, 16 ... as rows of 256 hashes).
+Why by blocks: hashing is half of the hot path, and a leaf-by-leaf append costs a fifth more than hashing
+level by level. So a tree is extended by a row of leaf hashes at once, and the same pass hands out the tiles
+that became full (C2SP tlog-tiles keeps levels 0, 8, 16 ... as rows of 256 hashes).
 
 Rules kept here:
 - Leaf hash = SHA-256(0x00 || entry), inner hash = SHA-256(0x01 || left || right), empty root = SHA-256("").
 - A tree of n leaves splits at the largest power of two below n. Nothing is padded, no leaf is duplicated.
-- A tree's whole state is its size and its right edge: the rows of 0 to 255 hashes that are not yet a full tile.
-  `Tree.edge` gives exactly the partial tiles that tlog-tiles demands, and `Tree.restore` takes nothing else.
+- A tree's whole state is its size and its right edge: the rows of 0 to 255 hashes that are not yet a full
+  tile. `Tree.edge` gives exactly the partial tiles that tlog-tiles demands, and `Tree.restore` takes nothing
+  else.
 
 Sources: RFC 6962 section 2.1 (RFC 9162 section 2.1 is the same tree); C2SP tlog-tiles.
 Refuses: removing leaves, knowing what a leaf means, keeping anything but the right edge in memory.
@@ -62,7 +63,9 @@ def root_of(hashes: Sequence[bytes]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class FullTile:
-    """A tile that became full: 256 hashes of tile level `level` (node level 8 * level), the `index`-th of them."""
+    """A tile that became full: 256 hashes of tile level `level` (node level 8 * level), the `index`-th of
+    them.
+    """
 
     level: int
     index: int
@@ -73,8 +76,8 @@ class Tree:
     """A growing tree that holds only its right edge.
 
     Owned by one writer; not safe to share while `extend` runs. `size` is the number of leaves.
-    `_pending[i]` is the hash of the complete subtree of 2**i leaves that waits for its right sibling, or empty.
-    `_edge[t]` are the hashes of tile level t behind its last full tile.
+    `_pending[i]` is the hash of the complete subtree of 2**i leaves that waits for its right sibling, or
+    empty. `_edge[t]` are the hashes of tile level t behind its last full tile.
     """
 
     __slots__ = ("_edge", "_pending", "_size")

@@ -1,15 +1,15 @@
 """Merkle proofs: that a leaf, or a run of leaves, is in a tree, and that one tree extends another.
 
-Why callbacks: a prover needs a handful of subtree hashes and does not care where they lie. It asks a `HashReader`
-once for everything it needs, so a store can fetch each tile once. The coordinates are those of a stored hash:
-(level, index) is the root of the complete subtree over leaves [index << level, (index + 1) << level).
+Why callbacks: a prover needs a handful of subtree hashes and does not care where they lie. It asks a
+`HashReader` once for everything it needs, so a store can fetch each tile once. The coordinates are those of a
+stored hash: (level, index) is the root of the complete subtree over the 2**level leaves from index << level.
 
 Rules kept here:
 - Verification is RFC 9162 to the letter; a proof of another length than (index, size) demands is refused.
-- Consistency from size 0 is true of every tree: the proof must be empty and the old root SHA-256(""). RFC 9162
-  leaves that case out; C2SP tlog-witness decides it so, and we follow.
-- A range proof lists the maximal complete subtrees left of the range and right of it, in leaf order. It proves
-  `count` consecutive leaves with at most 2 * 63 hashes, where single proofs would need count * 63.
+- Consistency from size 0 is true of every tree: the proof must be empty and the old root SHA-256(""). RFC
+  9162 leaves that case out; C2SP tlog-witness decides it so, and we follow.
+- A range proof lists the maximal complete subtrees left of the range and right of it, in leaf order. It
+  proves `count` consecutive leaves with at most 2 * 63 hashes, where single proofs would need count * 63.
 
 Sources: RFC 9162 sections 2.1.3.2 and 2.1.4.2 (verification), RFC 6962 sections 2.1.1 and 2.1.2 (generation),
 golang.org/x/mod/sumdb/tlog for the shape of the reader.
@@ -59,7 +59,8 @@ def complete_subtrees(low: int, high: int) -> list[Coordinate]:
 
 
 def prove_inclusion(index: int, size: int, reader: HashReader) -> tuple[bytes, ...]:
-    """Return the audit path of leaf `index` in the tree of `size` leaves, from the leaf's sibling to the root's child.
+    """Return the audit path of leaf `index` in the tree of `size` leaves, from the leaf's sibling to the
+    root's child.
 
     Raises ProofError E_PROOF_RANGE unless 0 <= index < size.
     """
@@ -82,8 +83,9 @@ def prove_inclusion(index: int, size: int, reader: HashReader) -> tuple[bytes, .
 def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> None:
     """Return if `path` leads from the leaf hash to `root`.
 
-    Raises ProofError: E_PROOF_RANGE (no such leaf), E_PROOF_HASH (a hash that is not 32 bytes), E_PROOF_LENGTH (the
-    path has another length than index and size demand), E_PROOF_ROOT (it leads elsewhere).
+    Raises ProofError: E_PROOF_RANGE (no such leaf), E_PROOF_HASH (a hash that is not 32 bytes),
+    E_PROOF_LENGTH (the path has another length than index and size demand), E_PROOF_ROOT (it leads
+    elsewhere).
     """
     if not 0 <= index < size <= SIZE_MAX:
         raise ProofError("E_PROOF_RANGE", f"no leaf {index} in a tree of {size} leaves")
@@ -125,7 +127,8 @@ def path_length(index: int, size: int) -> int:
 
 
 def prove_consistency(old_size: int, new_size: int, reader: HashReader) -> tuple[bytes, ...]:
-    """Return the proof that the tree of `new_size` leaves extends the tree of `old_size`; empty for 0 and for equal.
+    """Return the proof that the tree of `new_size` leaves extends the tree of `old_size`; empty for 0 and for
+    equal.
 
     Raises ProofError E_PROOF_RANGE unless 0 <= old_size <= new_size.
     """
@@ -190,7 +193,9 @@ def verify_consistency(
         raise ProofError("E_PROOF_ROOT", "the proof does not join these two roots")
 
 
-def _verify_trivial(old_size: int, old_root: bytes, new_size: int, new_root: bytes, proof: Sequence[bytes]) -> None:
+def _verify_trivial(
+    old_size: int, old_root: bytes, new_size: int, new_root: bytes, proof: Sequence[bytes]
+) -> None:
     """Judge the two cases without hashing: from the empty tree, and from a tree to itself."""
     if proof:
         raise ProofError("E_PROOF_LENGTH", "the proof from an empty tree, or between equal sizes, is empty")
@@ -225,13 +230,16 @@ def root_from_range(leaves: Sequence[bytes], start: int, size: int, proof: Range
     right = complete_subtrees(end, size)
     if len(left) != len(proof.left) or len(right) != len(proof.right):
         raise ProofError("E_PROOF_LENGTH", "the range proof has another length than range and size demand")
-    middle = [(level, index, _fold(leaves, level, index, start)) for level, index in complete_subtrees(start, end)]
+    middle = [
+        (level, index, _fold(leaves, level, index, start)) for level, index in complete_subtrees(start, end)
+    ]
     parts = [(level, index, value) for (level, index), value in zip(left, proof.left, strict=True)]
     parts += middle
     parts += [(level, index, value) for (level, index), value in zip(right, proof.right, strict=True)]
     stack: list[tuple[int, int, bytes]] = []
     for level, index, value in parts:
-        # A right child directly behind its left sibling closes their parent; the parts cover [0, size) without gaps.
+        # A right child directly behind its left sibling closes their parent; the parts cover [0, size)
+        # without gaps.
         while index & 1:
             _, _, sibling = stack.pop()
             value = node_hash(sibling, value)  # noqa: PLW2901

@@ -1,16 +1,19 @@
 """Tiles: where each stored hash of the tree lies, and how tiles and entry bundles are named and written.
 
-Why tiles: 256 hashes of one level in one object make a static, cacheable read interface, and one read serves many
-proofs. Levels between tile levels are not stored; they are folded from a tile when needed.
+Why tiles: 256 hashes of one level in one object make a static, cacheable read interface, and one read serves
+many proofs. Levels between tile levels are not stored; they are folded from a tile when needed.
 
 Rules kept here:
-- Tile level t holds node levels 8t; tile (t, n) holds their hashes 256n .. 256n+255; a partial tile has 1 to 255.
-- A path has one spelling: groups of three digits, all but the last behind an `x`; `.p/W` only for partial tiles.
+- Tile level t holds node levels 8t; tile (t, n) holds their hashes 256n .. 256n+255; a partial tile has 1 to
+  255.
+- A path has one spelling: groups of three digits, all but the last behind an `x`; `.p/W` only for partial
+  tiles.
 - A full tile serves for every partial one of its position, since hashes never change.
 - An entry bundle is up to 256 entries, each behind its length as two bytes, big-endian.
 
 Source: C2SP tlog-tiles ("Merkle Tree", "Partial Tiles", "Log entries").
-Refuses: the older path form of the Go checksum database with a tile height in it; pruning; compression (that is HTTP's).
+Refuses: the older path form of the Go checksum database with a tile height in it; pruning; compression (that
+is HTTP's).
 """
 
 import re
@@ -34,7 +37,9 @@ _PATH = re.compile(
 _PATH_CHARS_MAX: Final = 64
 
 ExpandedTile: TypeAlias = tuple[tuple[bytes, ...], ...]
-"""A tile's own hashes and every complete level folded above them: [0] has the width of the tile, [7] at most 2."""
+"""A tile's own hashes and every complete level folded above them: [0] has the width of the tile, [7] at most
+2.
+"""
 
 TileReader: TypeAlias = Callable[[int, int, int], ExpandedTile]
 """Called as reader(tile level, index, least width); returns that tile expanded, at least so wide."""
@@ -55,7 +60,9 @@ class TilePath:
 
 
 def format_path(tile: TilePath) -> str:
-    """Return the path under the log's prefix, such as ``tile/0/x001/x234/067.p/8`` or ``tile/entries/000``."""
+    """Return the path under the log's prefix, such as ``tile/0/x001/x234/067.p/8`` or
+    ``tile/entries/000``.
+    """
     digits = f"{tile.index:03d}"
     digits = digits.zfill(-(-len(digits) // 3) * 3)
     groups = [digits[start : start + 3] for start in range(0, len(digits), 3)]
@@ -66,7 +73,9 @@ def format_path(tile: TilePath) -> str:
 
 
 def parse_path(path: str) -> TilePath:
-    """Return the tile that a path names. Raises TileError E_TILE_PATH for any other spelling than `format_path`'s."""
+    """Return the tile that a path names. Raises TileError E_TILE_PATH for any other spelling than
+    `format_path`'s.
+    """
     matched = _PATH.fullmatch(path) if len(path) <= _PATH_CHARS_MAX else None
     if matched is None:
         raise TileError("E_TILE_PATH", "not a tile path")
@@ -84,12 +93,14 @@ def parse_path(path: str) -> TilePath:
 
 def width_at(level: int, index: int, size: int) -> int:
     """Return how many hashes (0..256) tile (level, index) has in a tree of `size` leaves."""
-    assert level >= 0 and index >= 0 and size >= 0
+    assert min(level, index, size) >= 0
     return max(0, min(TILE_WIDTH, (size >> (TILE_HEIGHT * level)) - index * TILE_WIDTH))
 
 
 def tiles_of(size: int) -> list[TilePath]:
-    """Return the tiles at the right edge of a tree of `size` leaves: the last full one or the partial one per level."""
+    """Return the tiles at the right edge of a tree of `size` leaves: the last full one or the partial one per
+    level.
+    """
     found = []
     level = 0
     while count := size >> (TILE_HEIGHT * level):
@@ -102,10 +113,10 @@ def tiles_of(size: int) -> list[TilePath]:
 def locate(level: int, index: int) -> tuple[int, int, int, int]:
     """Return where the stored hash (level, index) lies: (tile level, tile index, fold, offset).
 
-    The tile must be at least (offset + 1) << fold hashes wide; the hash is number `offset` of the tile's own hashes
-    folded `fold` times (0..7).
+    The tile must be at least (offset + 1) << fold hashes wide; the hash is number `offset` of the tile's own
+    hashes folded `fold` times (0..7).
     """
-    assert level >= 0 and index >= 0
+    assert min(level, index) >= 0
     tile_level, fold = divmod(level, TILE_HEIGHT)
     per_tile = TILE_WIDTH >> fold
     return tile_level, index // per_tile, fold, index % per_tile
@@ -127,14 +138,17 @@ def expand(data: bytes) -> ExpandedTile:
 
 
 def hash_in(tile: ExpandedTile, fold: int, offset: int) -> bytes:
-    """Return hash number `offset` of a tile folded `fold` times. Raises TileError E_TILE_WIDTH if it is not wide enough."""
+    """Return hash number `offset` of a tile folded `fold` times. Raises TileError E_TILE_WIDTH if it is not
+    wide enough.
+    """
     if fold >= len(tile) or offset >= len(tile[fold]):
         raise TileError("E_TILE_WIDTH", "the tile is narrower than the tree needs")
     return tile[fold][offset]
 
 
 def read_hashes(coordinates: Sequence[Coordinate], reader: TileReader) -> list[bytes]:
-    """Return the stored hash of each (level, index), reading each tile once: a proof's `HashReader` over tiles.
+    """Return the stored hash of each (level, index), reading each tile once: a proof's `HashReader` over
+    tiles.
 
     The tiles are as trustworthy as their reader; a proof made from wrong ones leads to a wrong root.
     Raises TileError E_TILE_WIDTH and whatever `reader` raises.
