@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from ledger.chain import AppliedBlock
-from ledger.governance import State
+from ledger.governance_state import State
 from ledger.store_chain import ChainStore
 from ledger.store_derived import DerivedStore
 

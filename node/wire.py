@@ -160,7 +160,7 @@ def encode_data_hello(hello: bytes) -> bytes:
 
 
 def encode_attest_hello(hello: bytes) -> bytes:
-    """Return the first frame of an attest stream, either way."""
+    """Return the first frame of an attest stream."""
     return pb.AttestFrame(hello=pb.Hello(hello=hello)).SerializeToString()
 
 
