@@ -45,7 +45,11 @@ class PublicKeyError(LedgerError):
 
 
 class NoteError(LedgerError):
-    """A signed note that is malformed, carries a bad signature of a known key, or none that counts."""
+    """A signed note that is malformed, or whose signatures are refused (then a SignatureError)."""
+
+
+class SignatureError(NoteError):
+    """A bad or doubled signature of a known key, or no signature of any known key."""
 
 
 class CheckpointError(EncodingError):
@@ -98,3 +102,14 @@ class GovernanceError(LedgerError):
 
 class StoreError(LedgerError):
     """The store holds something damaged, foreign, missing or older than it promised."""
+
+
+class StoreDamagedError(StoreError):
+    """Stored bytes that contradict themselves: a bad checksum, a missing key, a hash that does not fit.
+
+    What is derived is thrown away and rebuilt; a damaged chain store needs a person.
+    """
+
+
+class StoreFatalError(StoreError):
+    """A write did not surely happen, or a handle is used after one: the process must end and start anew."""
