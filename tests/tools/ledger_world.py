@@ -10,6 +10,7 @@ from ledger import ed25519, names
 from ledger.algorithms import SIG_ED25519
 from ledger.body import (
     Body,
+    EmptyReason,
     SignedProposal,
     encode_empty_body,
     encode_envelopes_body,
@@ -17,7 +18,6 @@ from ledger.body import (
     encode_governance_body,
     parse_body,
 )
-from ledger.body import EmptyReason as EmptyReason
 from ledger.envelope import Envelope, seal_envelope
 from ledger.governance import genesis_state, new_genesis_content
 from ledger.governance_proposal import Action, NewKey, NewTls, encode_proposal, sign_proposal
