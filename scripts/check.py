@@ -52,7 +52,7 @@ def steps(*, fast: bool, python: str = sys.executable) -> tuple[Step, ...]:
         Step(
             "format",
             "every file as the formatter writes it",
-            (*module, "ruff", "format", "--check", "-q", "."),
+            (*module, "ruff", "format", "--check", "."),
         ),
         Step("lint", "no finding of the linter", (*module, "ruff", "check", "-q", ".")),
         Step(
