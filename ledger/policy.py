@@ -86,7 +86,7 @@ class Policy:
 
     def keys(self) -> tuple[VerifierKey, ...]:
         """Return all keys, of logs and witnesses, as known keys for opening a note."""
-        return tuple(one.key for one in (*self.logs, *self.witnesses))
+        return (*(log.key for log in self.logs), *(witness.key for witness in self.witnesses))
 
 
 class _Draft:
@@ -253,7 +253,8 @@ def render_policy(
     they cannot sign. Raises PolicyError if the result is not a policy, for example with a quorum above the
     institutions.
     """
-    able = sorted((name, sorted(cosigners, key=_first)) for name, cosigners in institutions if cosigners)
+    able = [(name, sorted(cosigners, key=_first)) for name, cosigners in institutions if cosigners]
+    able.sort(key=lambda institution: institution[0])
     lines = [f"log {format_vkey(key)}" for key in logs]
     lines += [f"witness {name} {format_vkey(key)}" for _, cosigners in able for name, key in cosigners]
     lines += [f"group {name} any {' '.join(witness for witness, _ in cosigners)}" for name, cosigners in able]
