@@ -25,8 +25,9 @@ from typing import Final
 
 from ledger import names
 from ledger.body import BODY_BYTES_MAX, PROPOSAL_BYTES_MAX
-from ledger.errors import GovernanceError
+from ledger.errors import GovernanceError, PolicyError
 from ledger.governance_codec import STATE_BYTES_MAX, encode_state
+from ledger.governance_policy import policy_text
 from ledger.governance_state import Key, Limits, Node, NodeRole, State, Submitter, TlsPin
 from ledger.record import PREFIXED_BYTES
 
@@ -55,7 +56,7 @@ def validate_state(state: State) -> None:
     Raises GovernanceError: E_GOVERNANCE_ORDER, E_GOVERNANCE_ID_REUSED, E_GOVERNANCE_KEY_ID_REUSED,
     E_GOVERNANCE_KEY_REUSED, E_GOVERNANCE_RANGE, E_GOVERNANCE_OPEN_KEYS, E_GOVERNANCE_UNKNOWN,
     E_GOVERNANCE_IN_USE, E_GOVERNANCE_USCC, E_GOVERNANCE_LAST_VOTER, E_GOVERNANCE_QUORUM_RULE,
-    E_GOVERNANCE_LIMITS, E_GOVERNANCE_TOO_MANY.
+    E_GOVERNANCE_POLICY, E_GOVERNANCE_LIMITS, E_GOVERNANCE_TOO_MANY.
     """
     _require_counts(state)
     _require_rising([row.institution for row in state.institutions], "institution")
@@ -69,6 +70,7 @@ def validate_state(state: State) -> None:
     if not state.voters():
         raise GovernanceError("E_GOVERNANCE_LAST_VOTER", "without a voter nobody could order anything")
     _require_quorum_rule(state)
+    _require_policy(state)
     if len(encode_state(state)) > STATE_BYTES_MAX:
         raise GovernanceError("E_GOVERNANCE_TOO_MANY", f"the state exceeds {STATE_BYTES_MAX} bytes")
 
@@ -212,3 +214,13 @@ def _require_quorum_rule(state: State) -> None:
             f"two quorums of {state.quorum} of {n} institutions may share only {2 * state.quorum - n}, "
             f"not more than f = {state.f}",
         )
+
+
+def _require_policy(state: State) -> None:
+    """Refuse a state whose policy could not be written, such as one with two log keys of one 4-byte key
+    id.
+    """
+    try:
+        policy_text(state)
+    except PolicyError as error:
+        raise GovernanceError("E_GOVERNANCE_POLICY", f"no policy can say this: {error.message}") from error
