@@ -5,7 +5,7 @@ The drawing is in docs/ARCHITECTURE.md; this file is the same thing as tables. A
 replayed, extracted and read alone, and that is what lets a stranger check the product's claim.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from fnmatch import fnmatch
 
 from tidy_model import ROOMS, Finding, Import, Source, standard
@@ -166,18 +166,19 @@ def graph(sources: Mapping[str, Source]) -> dict[str, dict[str, int]]:
     one.
     """
     modules = {source.module: source for source in sources.values() if source.in_room}
-
-    def target(item: Import) -> str | None:
-        for candidate in (f"{item.module}.{item.name}", item.module):
-            if candidate in modules:
-                return candidate
-        return None
-
     edges: dict[str, dict[str, int]] = {}
     for name, source in modules.items():
-        found = ((target(item), item.line) for item in source.imports)
+        found = ((target(item, modules), item.line) for item in source.imports)
         edges[name] = {other: line for other, line in found if other is not None and other != name}
     return edges
+
+
+def target(item: Import, modules: Container[str]) -> str | None:
+    """The module of ours that an import means: the name itself if it is one, else where it is taken from."""
+    for candidate in (f"{item.module}.{item.name}", item.module):
+        if candidate in modules:
+            return candidate
+    return None
 
 
 def cycles(sources: Mapping[str, Source]) -> Iterator[Finding]:
