@@ -194,7 +194,7 @@ def test_missing_twin_is_found() -> None:
 
 
 def test_dead_module_is_found() -> None:
-    """Imported, named for a lazy command, or started by hand is alive; used by tests alone is dead."""
+    """Imported, named for a lazy command, or started by hand is alive; used by its own tests alone is dead."""
     tree = tree_of(
         ledger__a="",
         ledger__b="import ledger.a\n",
@@ -202,6 +202,8 @@ def test_dead_module_is_found() -> None:
         scripts__lazy="",
         scripts__tool="if __name__ == '__main__':\n    pass\n",
         tests__unit__ledger__test_b="import ledger.b\n",
+        consensus__invariants="",
+        tests__tools__simulator="from consensus import invariants\n",
     )
     assert [finding.path for finding in tidy_shape.dead_modules(tree)] == ["ledger/b.py"]
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from tidy_imports import graph
+from tidy_imports import graph, target
 from tidy_model import Finding, Source
 
 FILE_LINES_MAX = 400
@@ -106,12 +106,17 @@ def twins(sources: Mapping[str, Source]) -> Iterator[Finding]:
 
 
 def dead_modules(sources: Mapping[str, Source]) -> Iterator[Finding]:
-    """Every module is imported by another, named by one (lazy commands), or started; tests do not count as
-    use.
+    """Every module is imported by another, named by one (lazy commands), or started.
+
+    A module's unit tests do not count as use; the simulator and the other tools of tests do, since what they need
+    (the invariants, for one) is source with a purpose of its own.
     """
     edges = graph(sources)
     used = {other for others in edges.values() for other in others}
     rooms = {path: source for path, source in sources.items() if source.in_room}
+    for path, source in sources.items():
+        if source.python and path.startswith("tests/") and not path.startswith("tests/unit/"):
+            used |= {other for item in source.imports if (other := target(item, edges))}
     for source in rooms.values():
         used |= _texts(source) & edges.keys()
     for path, source in sorted(rooms.items()):
