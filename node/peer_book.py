@@ -14,15 +14,10 @@ Refuses: addresses. They are configuration, not chain state.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ledger import names
-from ledger.encoding import as_bytes, as_text, pack, require_format, unpack
 from ledger.errors import EncodingError
-from ledger.governance_state import NodeRole, State
+from ledger.governance_state import State
+from ledger.votes import Hello, encode_hello, parse_hello
 from node.errors import PeerRefusedError
-
-HELLO_PURPOSE = "tiezheng/hello"
-_HELLO_MAX_BYTES = 512
-INSTANCE_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +42,12 @@ class PeerBook:
 
 def book_from(state: State, own_id: str) -> PeerBook:
     """The book of a governance state."""
-    voters = frozenset(node.node_id for node in state.nodes if node.role is NodeRole.VOTER)
-    return PeerBook(state.chain_id, own_id, voters, state.node_tls_pins())
+    return PeerBook(state.chain_id, own_id, frozenset(state.voters()), state.node_tls_pins())
 
 
 def make_hello(book: PeerBook, to: str, instance: bytes, nonce: bytes) -> bytes:
     """The canonical hello of this node to another."""
-    return pack([HELLO_PURPOSE, 1, book.chain_id, book.own_id, to, instance, nonce])
+    return encode_hello(Hello(book.chain_id, book.own_id, to, instance, nonce))
 
 
 def check_hello(raw: bytes, book: PeerBook, sender: str) -> bytes:
@@ -63,21 +57,13 @@ def check_hello(raw: bytes, book: PeerBook, sender: str) -> bytes:
     certificate's owner), E_PEER_RECIPIENT.
     """
     try:
-        fields = unpack(raw, max_bytes=_HELLO_MAX_BYTES, what="hello")
-        if len(fields) != 7 or fields[0] != HELLO_PURPOSE:
-            raise PeerRefusedError("E_PEER_HELLO", "not a hello")
-        require_format(fields[1], "hello")
-        chain_id = as_text(fields[2], "chain id", names.CHAIN_ID)
-        claimed = as_text(fields[3], "sender", names.NODE_ID)
-        to = as_text(fields[4], "recipient", names.NODE_ID)
-        instance = as_bytes(fields[5], "instance", INSTANCE_BYTES)
-        as_bytes(fields[6], "nonce", INSTANCE_BYTES)
+        hello = parse_hello(raw)
     except EncodingError as error:
         raise PeerRefusedError("E_PEER_HELLO", error.message) from error
-    if chain_id != book.chain_id:
-        raise PeerRefusedError("E_PEER_CHAIN", f"the peer speaks of chain {chain_id}")
-    if claimed != sender:
-        raise PeerRefusedError("E_PEER_NAME", f"the certificate is {sender}'s, the hello says {claimed}")
-    if to != book.own_id:
-        raise PeerRefusedError("E_PEER_RECIPIENT", f"the hello is for {to}")
-    return instance
+    if hello.chain_id != book.chain_id:
+        raise PeerRefusedError("E_PEER_CHAIN", f"the peer speaks of chain {hello.chain_id}")
+    if hello.sender != sender:
+        raise PeerRefusedError("E_PEER_NAME", f"the certificate is {sender}'s, the hello says {hello.sender}")
+    if hello.receiver != book.own_id:
+        raise PeerRefusedError("E_PEER_RECIPIENT", f"the hello is for {hello.receiver}")
+    return hello.instance

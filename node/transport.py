@@ -27,6 +27,7 @@ import grpc
 import grpc.aio
 
 from consensus.messages import AppendEntries, Message
+from ledger.votes import NONCE_BYTES
 from node import telemetry, wire
 from node.attest_stream import AttestHub
 from node.config import Limits
@@ -34,7 +35,7 @@ from node.doors import channel_credentials, channel_options
 from node.errors import WireError
 from node.keys import TlsIdentity
 from node.outbox import Outbox
-from node.peer_book import INSTANCE_BYTES, PeerBook, make_hello
+from node.peer_book import PeerBook, make_hello
 from node.peer_door import SERVICE
 from node.ports import NodeStats, PeerLink
 from node.refusals import Refusals, code_in
@@ -79,7 +80,7 @@ class Transport:
         self._book = book
         self._identity = identity
         self._instance = instance
-        self._nonce = secrets.token_bytes(INSTANCE_BYTES)
+        self._nonce = secrets.token_bytes(NONCE_BYTES)
         self._attest = attest
         self._refusals = refusals
         self._limits = limits
