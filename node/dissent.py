@@ -14,6 +14,7 @@ Refuses: verifying, and judging this node: the caller does.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Final
 
 from node.electorate import Signer
@@ -54,7 +55,7 @@ class Dissent:
         """Return a note of this key, not ours, at a size that a tree of `size` leaves contains; None if there
         is none.
         """
-        kept = self._notes.get(public, {})
+        kept: Mapping[int, ParsedNote] = self._notes.get(public, {})
         return next((note for at, note in kept.items() if at <= size), None)
 
     def signers_of(self, size: int, root: bytes) -> list[Signer]:
