@@ -105,7 +105,7 @@ class Blocks:
     )
     waiting_max_records: int = setting(
         "Records that may wait for a block; beyond it submitters are told to slow down.",
-        200_000,
+        100_000,
         low=1,
         high=2_000_000,
     )
