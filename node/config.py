@@ -70,17 +70,18 @@ class Peer:
 class RaftTimes:
     """Pace of consensus. All voters should use the same numbers."""
 
-    tick_ms: int = setting("Length of one tick. Shorter ticks cost CPU on idle nodes.", 25, low=5, high=1_000)
-    heartbeat_ticks: int = setting(
-        "Ticks between a leader's heartbeats. Longer: slower notice of a dead leader.", 4, low=1, high=100
+    heartbeat_ms: int = setting(
+        "Milliseconds between a leader's heartbeats. Longer: slower notice of a dead leader.",
+        100,
+        low=10,
+        high=10_000,
     )
-    election_ticks: int = setting(
-        "Ticks without a leader before an election; each wait is drawn between this and twice this. Shorter "
-        "than the "
-        "longest pause of a disk or a scheduler: needless elections.",
-        30,
-        low=4,
-        high=1_000,
+    election_timeout_ms: int = setting(
+        "Milliseconds without a leader before an election; each wait is drawn between this and twice this. "
+        "Shorter than the longest pause of a disk or a scheduler: needless elections.",
+        750,
+        low=50,
+        high=60_000,
     )
 
 
@@ -254,9 +255,9 @@ def _check(config: NodeConfig) -> None:
         _check_address(peer.read, f"peers.{node_id}.read")
     if config.node_id in config.peers:
         raise ConfigError("E_CONFIG_VALUE", "the node itself stands among its peers")
-    if config.raft.election_ticks < 4 * config.raft.heartbeat_ticks:
+    if config.raft.election_timeout_ms < 3 * config.raft.heartbeat_ms:
         raise ConfigError(
-            "E_CONFIG_VALUE", "raft.election_ticks must be at least 4 times raft.heartbeat_ticks"
+            "E_CONFIG_VALUE", "raft.election_timeout_ms must be at least 3 times raft.heartbeat_ms"
         )
     if config.telemetry.level not in _LEVELS:
         raise ConfigError("E_CONFIG_VALUE", f"telemetry.level is none of {', '.join(_LEVELS)}")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from ledger.chain import AppliedBlock
+from ledger.chain import AppliedBlock, ChainPoint, VerifiedBody
 from ledger.governance_state import State
 from ledger.store_chain import ChainStore
 from ledger.store_derived import DerivedStore
@@ -82,11 +82,16 @@ class PeerLink:
 
 @dataclass(frozen=True, slots=True)
 class ObservedEntry:
-    """An entry that an observer has verified and that a majority of voters has cosigned."""
+    """An entry that an observer has verified and that a majority of voters has cosigned.
+
+    To verify ahead of what is stored, fold a chain of your own: ``Chain.restore(core.point)``, then for each
+    body ``verified = chain.verify(body)`` and ``chain.apply(height, term, verified)``; compare size and root
+    with the cosigned checkpoint, and hand in the same `verified`, which is then not verified again.
+    """
 
     height: int
     term: int
-    body_raw: bytes
+    body: VerifiedBody
 
 
 class LedgerView(Protocol):
@@ -119,6 +124,10 @@ class LedgerView(Protocol):
     @property
     def governance(self) -> State:
         """Governance state after the newest applied block."""
+
+    @property
+    def point(self) -> ChainPoint:
+        """Where the applied chain stands; `Chain.restore` continues from there on its own."""
 
     @property
     def chain_store(self) -> ChainStore:
