@@ -99,6 +99,8 @@ def demo_tamper(network: DevNetwork) -> dict[str, str]:
         devnet.stop_processes(network, [victim.name])
         shutil.rmtree(chain, ignore_errors=True)
         saved.rename(chain)
+        # A node that halted stays halted until its operator has understood why; here that is us.
+        (victim.data / "halted.txt").unlink(missing_ok=True)
     devnet.start_processes(network, [victim.name])
     devnet.wait_ready(network, [victim.name])
     note(f"5. The untouched copy is put back: {victim.name} takes part again.")
