@@ -250,7 +250,7 @@ def test_every_quorum_of_the_world() -> None:
 
 def test_small_changes_never_change_a_key() -> None:
     """However a policy is changed in one place, each key that remains is one that stood there."""
-    text = policy_text()
+    text = (f"log {vkey(0, ED25519)}\n" + witnesses("w", "v") + "group g 1 w v\nquorum g\n").encode()
     known = set(parse_policy(text).keys())
     accepted = 0
     for changed in mutations(text):
@@ -260,4 +260,4 @@ def test_small_changes_never_change_a_key() -> None:
             continue
         accepted += 1
         assert set(policy.keys()) <= known
-    assert accepted > 100  # comments, white space and names may change
+    assert accepted > 20  # comments, white space and names may change
