@@ -6,7 +6,7 @@ Every key's seed is the SHA-256 of its owner and purpose, so that golden files s
 from dataclasses import dataclass
 from hashlib import sha256
 
-from ledger import ed25519, names
+from ledger import ed25519, names, note
 from ledger.algorithms import SIG_ED25519
 from ledger.body import (
     Body,
@@ -18,6 +18,7 @@ from ledger.body import (
     encode_governance_body,
     parse_body,
 )
+from ledger.checkpoint import Checkpoint, format_checkpoint
 from ledger.envelope import Envelope, seal_envelope
 from ledger.governance import genesis_state, new_genesis_content
 from ledger.governance_proposal import Action, NewKey, NewTls, encode_proposal, sign_proposal
@@ -192,3 +193,19 @@ class NodeKeys:
 def node_keys(node_id: str, number: int = 1) -> NodeKeys:
     """Return the seeds of a node of genesis (`number` counts rotations)."""
     return NodeKeys(*(seed(node_id, f"{purpose}-{number}") for purpose in ("node", "log", "cosigner")))
+
+
+def signed_note(
+    state: State, size: int, root: bytes, signers: tuple[str, ...], time_s: int = 1_764_000_001
+) -> bytes:
+    """Return a checkpoint's note with the log line of the first signer's node and cosignatures of all
+    signers.
+
+    `signers` are node ids of genesis; the keys are those of genesis too.
+    """
+    text = format_checkpoint(Checkpoint(state.chain_id, size, root))
+    lines = [note.sign(state.chain_id, seed(signers[0], "log-1"), text)]
+    for number, node_id in enumerate(signers):
+        name = f"{NODES[node_id]}/{node_id}"
+        lines.append(note.cosign(name, seed(node_id, "cosigner-1"), text, time_s + number))
+    return note.format_note(text, lines)
