@@ -72,6 +72,10 @@ class Desk:
             if not future.done():  # its waiter may have gone away
                 future.set_result(answer.outcome)
 
+    def answer_one(self, ticket: int, outcome: Outcome) -> None:
+        """Answer one ticket."""
+        self.answer([Answer(ticket, outcome)])
+
     def close(self) -> None:
         """Take nothing any more, and give back what the loop has not looked at."""
         self._closed = True

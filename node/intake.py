@@ -19,8 +19,9 @@ queue; the gateways' outboxes do not.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ledger.body import encode_envelopes_body
 from ledger.chain import AppliedBlock
@@ -42,19 +43,39 @@ from node.effects import (
 
 BODY_OVERHEAD_BYTES = 128  # around the envelopes: format, proposer, time, kind, headers of arrays
 
-Position = tuple[int, int]  # height, index in the tree
-Lookup = Callable[[Sequence[bytes]], Sequence[Position | None]]
+
+class Positions(Protocol):
+    """What the derived store knows of leaves on the chain."""
+
+    def known(self, leaves: bytes) -> Sequence[int | None]:
+        """The tree index of each prefixed leaf that is on the chain."""
+
+    def block_at(self, index: int) -> int:
+        """The height of the block that holds a leaf."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """When a body is built and how much may wait; see `config.Blocks` for the words."""
+class Pace(Protocol):
+    """When a body is built and how much may wait; `config.Blocks` has the words and the defaults."""
 
-    full_records: int
-    gather_ms: int
-    in_flight_max: int
-    waiting_max_records: int
-    slow_down_ms: int
+    @property
+    def full_records(self) -> int:
+        """So many waiting records make a body due."""
+
+    @property
+    def gather_ms(self) -> int:
+        """The longest wait for more while another body is in flight."""
+
+    @property
+    def in_flight_max(self) -> int:
+        """Bodies proposed and not applied."""
+
+    @property
+    def waiting_max_records(self) -> int:
+        """Records that may wait."""
+
+    @property
+    def slow_down_ms(self) -> int:
+        """The delay asked of a submitter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +93,10 @@ class _Taken:
 class Intake:
     """What one leader has taken and not answered. Owned by the loop."""
 
-    def __init__(self, pace: Pace, lookup: Lookup) -> None:
-        """`lookup` tells the position of each leaf that is on the chain."""
+    def __init__(self, pace: Pace, positions: Positions) -> None:
+        """`positions` tells which leaves are on the chain, and where."""
         self._pace = pace
-        self._lookup = lookup
+        self._positions = positions
         self._waiting: deque[_Taken] = deque()
         self._flying: dict[int, tuple[_Taken, ...]] = {}  # by height
         self._leaves: set[bytes] = set()  # of everything waiting or flying
@@ -114,7 +135,7 @@ class Intake:
         except LedgerError as error:
             return Refused(error.code, error.message)
         leaves = tuple(leaf_slices(envelope.leaves))
-        known = self._known(leaves)
+        known = self._known(envelope.leaves, leaves)
         if known is not None:
             return known
         self._leaves.update(leaves)
@@ -206,10 +227,10 @@ class Intake:
         self._waiting_records = 0
         return answers
 
-    def _known(self, leaves: tuple[bytes, ...]) -> Known | None:
+    def _known(self, joined: bytes, leaves: tuple[bytes, ...]) -> Known | None:
         """The answer leaf by leaf if any leaf is not new."""
         distinct = set(leaves)
-        positions = self._lookup(leaves)
+        positions = self._positions.known(joined)
         if (
             len(distinct) == len(leaves)
             and self._leaves.isdisjoint(distinct)
@@ -220,7 +241,8 @@ class Intake:
         rows: list[LeafStatus] = []
         for leaf, position in zip(leaves, positions, strict=True):
             if position is not None:
-                rows.append(LeafStatus(LeafState.ON_CHAIN, index=position[1], height=position[0]))
+                height = self._positions.block_at(position)
+                rows.append(LeafStatus(LeafState.ON_CHAIN, index=position, height=height))
             elif leaf in self._leaves:
                 rows.append(LeafStatus(LeafState.IN_FLIGHT))
             else:

@@ -23,6 +23,7 @@ from ledger.chain import AppliedBlock, ChainPoint, VerifiedBody
 from ledger.governance_state import State
 from ledger.store_chain import ChainStore
 from ledger.store_derived import DerivedStore
+from node.effects import Committed, Known, Outcome, Refused, SlowDown
 
 
 class Role(StrEnum):
@@ -57,7 +58,7 @@ class NodeStats:
     envelopes_committed: int = 0
     envelopes_known: int = 0  # answered with positions or in flight, nothing ordered
     envelopes_refused: dict[str, int] = field(default_factory=dict)  # stable code -> times
-    slow_downs: int = 0
+    slow_downs: int = 0  # answers "slow down"
     elections_started: int = 0
     leader_changes: int = 0
     disk_batches: int = 0
@@ -68,6 +69,17 @@ class NodeStats:
     loop_lag_s: float = 0.0  # newest measurement
     peer_messages_dropped: dict[str, int] = field(default_factory=dict)  # node id -> messages
     peer_refusals: dict[str, int] = field(default_factory=dict)  # stable code -> times
+
+    def count(self, outcome: Outcome) -> None:
+        """Count an envelope's answer, whichever it was."""
+        if isinstance(outcome, Committed):
+            self.envelopes_committed += 1
+        elif isinstance(outcome, Known):
+            self.envelopes_known += 1
+        elif isinstance(outcome, Refused):
+            self.envelopes_refused[outcome.code] = self.envelopes_refused.get(outcome.code, 0) + 1
+        elif isinstance(outcome, SlowDown):
+            self.slow_downs += 1
 
 
 @dataclass(frozen=True, slots=True)

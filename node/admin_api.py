@@ -1,0 +1,113 @@
+"""The operator's door: a unix socket of mode 0600 in the data folder.
+
+Why: handing leadership over, ordering a signed proposal and turning the telemetry up are for whoever runs
+this node, and the file system already knows who that is. No network port, no password.
+
+Rules kept here
+- The socket lies in the data folder (mode 0700) and has mode 0600 itself.
+- Every wait has a limit; every refusal a stable code in the status' details.
+- A path longer than the kernel takes (107 bytes) leaves the door closed, with a warning: the node works
+  without it.
+
+Refuses: being reachable from another machine.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+
+from node import telemetry
+from node.doors import server_options
+from node.errors import ConfigError, DoorError
+from node.runtime import Runtime
+from protos import admin_pb2 as pb
+
+SERVICE = "tiezheng.admin.v1.Admin"
+PATH_MAX_BYTES = 100
+_MESSAGE_MAX_BYTES = 1024 * 1024
+_PROPOSE_WAIT_S = 30.0
+
+_log = telemetry.get("admin_api")
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class AdminDoor:
+    """The server side for the operator. Owned by the loop's thread."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        """Nothing is opened yet."""
+        self._runtime = runtime
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self, path: Path) -> bool:
+        """Listen on the socket; False when its path is too long for one."""
+        if len(os.fsencode(path)) > PATH_MAX_BYTES:
+            _log.warning("admin_closed", code="E_ADMIN_PATH", path_bytes=len(os.fsencode(path)))
+            return False
+        server = grpc.aio.server(options=server_options(_MESSAGE_MAX_BYTES))
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "TransferLeadership": grpc.unary_unary_rpc_method_handler(
+                self._transfer,
+                request_deserializer=pb.TransferRequest.FromString,
+                response_serializer=pb.TransferReply.SerializeToString,
+            ),
+            "Propose": grpc.unary_unary_rpc_method_handler(
+                self._propose,
+                request_deserializer=pb.ProposeRequest.FromString,
+                response_serializer=pb.ProposeReply.SerializeToString,
+            ),
+            "SetTelemetryLevel": grpc.unary_unary_rpc_method_handler(
+                self._set_level,
+                request_deserializer=pb.TelemetryLevelRequest.FromString,
+                response_serializer=pb.TelemetryLevelReply.SerializeToString,
+            ),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        server.add_insecure_port(f"unix:{path}")
+        await server.start()
+        os.chmod(path, 0o600)  # noqa: PTH101 - one quick call, in an async function
+        self._server = server
+        return True
+
+    async def stop(self) -> None:
+        """Close the socket."""
+        if self._server is not None:
+            await self._server.stop(grace=None)
+            self._server = None
+
+    async def _transfer(self, request: pb.TransferRequest, context: Context) -> pb.TransferReply:
+        try:
+            return pb.TransferReply(leader=self._runtime.transfer(request.target))
+        except DoorError as error:
+            await _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, error)
+
+    async def _propose(self, request: pb.ProposeRequest, context: Context) -> pb.ProposeReply:
+        try:
+            waiting = self._runtime.ordering.proposals.hand_in(request.content)
+            self._runtime.wake()
+            async with asyncio.timeout(_PROPOSE_WAIT_S):
+                return pb.ProposeReply(height=await waiting)
+        except DoorError as error:
+            await _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, error)
+        except TimeoutError:
+            unknown = DoorError(
+                "E_OUTCOME_UNKNOWN", "not applied in time; look at the chain before repeating"
+            )
+            await _refuse(context, grpc.StatusCode.DEADLINE_EXCEEDED, unknown)
+
+    async def _set_level(self, request: pb.TelemetryLevelRequest, context: Context) -> pb.TelemetryLevelReply:
+        try:
+            telemetry.set_level(request.level)
+        except ConfigError as error:
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, DoorError(error.code, error.message))
+        return pb.TelemetryLevelReply(level=telemetry.level())
+
+
+async def _refuse(context: Context, status: grpc.StatusCode, error: DoorError) -> NoReturn:
+    _log.warning("admin_refused", code=error.code, detail=error.message)
+    await context.abort(status, str(error))
+    raise AssertionError("abort does not return")
