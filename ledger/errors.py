@@ -105,10 +105,13 @@ class StoreError(LedgerError):
 
 
 class StoreDamagedError(StoreError):
-    """Stored bytes that contradict themselves: a bad checksum, a missing key, a hash that does not fit.
-
-    What is derived is thrown away and rebuilt; a damaged chain store needs a person.
+    """Stored bytes that contradict themselves: a bad checksum, a missing key, a hash that does not fit. Of
+    the chain store: it needs a person. What is derived raises the subclass.
     """
+
+
+class DerivedDamagedError(StoreDamagedError):
+    """The derived store is damaged, or ahead of the chain store: it is thrown away and rebuilt."""
 
 
 class StoreFatalError(StoreError):

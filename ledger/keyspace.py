@@ -36,15 +36,15 @@ _CHAIN_ENTRY: Final = b"e"  # height -> term, entry hash
 # --- derived database: unsynced, rebuilt from the chain database whenever in doubt
 # -----------------------------------
 DERIVED_META: Final = b"M"  # format, oldest program, kind, chain id, node id, instance
-DERIVED_APPLIED: Final = b"A"  # applied height, tree size behind it, block hash
+DERIVED_APPLIED: Final = b"A"  # where the chain stands after the applied height
 _DERIVED_HEADER: Final = b"h"  # height -> header leaf
 _DERIVED_START: Final = b"s"  # index of a block's first leaf -> height
 _DERIVED_TILE: Final = b"t"  # tile level, tile index -> 256 hashes
 _DERIVED_EDGE: Final = b"e"  # tile level -> 0 to 255 hashes, the partial tile
 _DERIVED_GOVERNANCE: Final = b"g"  # height -> governance state after it
 _DERIVED_NOTE: Final = b"n"  # name -> signed note
-INDEX_STATE: Final = b"q"  # height covered by pages, records in pages, next run
-_INDEX_PAGE: Final = b"p"  # bucket, run, part -> (first 16 bytes of commitment, height) ...
+INDEX_STATE: Final = b"q"  # height that pages cover, records in pages, number of runs
+_INDEX_PAGE: Final = b"p"  # level, prefix, run, part -> (first 16 bytes of commitment, height) ...
 
 HEIGHT_MAX: Final = 2**48 - 1
 """Six bytes, as in the index pages: at a thousand blocks a second, nine thousand years."""
@@ -105,11 +105,30 @@ def derived_note(name: str) -> bytes:
     return _DERIVED_NOTE + name.encode()
 
 
-def index_page(bucket: int, run: int, part: int) -> bytes:
-    """Return the key of a page: `bucket` 0 to 255, `run` counts page writes, `part` splits an overfull
-    bucket.
+def index_page(level: int, prefix: int, run: int, part: int) -> bytes:
+    """Return the key of an index page.
+
+    `prefix` are the first 16 bits of the page's keys, of which level 0 uses 8, level 1 12 and level 2 all,
+    the rest zero. `run` counts page writes, `part` splits an overfull page.
     """
-    return _INDEX_PAGE + bucket.to_bytes(1, "big") + run.to_bytes(4, "big") + part.to_bytes(2, "big")
+    return page_prefix(level, prefix) + run.to_bytes(4, "big") + part.to_bytes(2, "big")
+
+
+def page_prefix(level: int, prefix: int) -> bytes:
+    """Return what the keys of all pages of one level and prefix begin with."""
+    assert 0 <= level <= 2, "pages have three levels"
+    return _INDEX_PAGE + level.to_bytes(1, "big") + prefix.to_bytes(2, "big")
+
+
+def page_run(key: bytes) -> int:
+    """Return the run in a key made by `index_page`."""
+    assert len(key) == 10, "prefix byte, level, prefix, run, part"
+    return int.from_bytes(key[4:8], "big")
+
+
+def pages_range() -> tuple[bytes, bytes]:
+    """Return the half-open range of all index pages."""
+    return _INDEX_PAGE, after(_INDEX_PAGE)
 
 
 def notes_range() -> tuple[bytes, bytes]:
@@ -125,12 +144,6 @@ def governance_range() -> tuple[bytes, bytes]:
 def starts_range() -> tuple[bytes, bytes]:
     """Return the half-open range of all block starts."""
     return _DERIVED_START, after(_DERIVED_START)
-
-
-def bucket_range(bucket: int) -> tuple[bytes, bytes]:
-    """Return the half-open range of all pages of a bucket."""
-    prefix = _INDEX_PAGE + bucket.to_bytes(1, "big")
-    return prefix, after(prefix)
 
 
 def entries_range() -> tuple[bytes, bytes]:

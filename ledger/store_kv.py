@@ -30,7 +30,7 @@ from weakref import WeakValueDictionary
 
 import plyvel
 
-from ledger.errors import StoreDamagedError, StoreError, StoreFatalError
+from ledger.errors import DerivedDamagedError, StoreDamagedError, StoreError, StoreFatalError
 
 SCAN_MAX: Final = 65_536
 """Largest number of pairs that one `scan` hands out."""
@@ -95,6 +95,14 @@ class Options:
     cache_bytes: int = 16 * 1024 * 1024
     rebuildable: bool = False
 
+    def damaged(self, words: str) -> StoreDamagedError:
+        """Return the error for damage in such a store."""
+        if self.rebuildable:
+            return DerivedDamagedError("E_DERIVED_DAMAGED", f"{words}; it will be rebuilt")
+        return StoreDamagedError(
+            "E_STORE_DAMAGED", f"{words}; keep the folder as it is for examination, nothing was repaired"
+        )
+
 
 class LevelDb:
     """A KeyValue on LevelDB. Made by `create_database` or `open_database`, never directly.
@@ -113,7 +121,7 @@ class LevelDb:
     def get(self, key: bytes) -> bytes | None:
         """Return the value, or None; about 5 us. See Reader."""
         self._require_alive()
-        with _reading(self._path):
+        with _reading(self._path, self._options):
             return _value(self._db.get(key, verify_checksums=True))
 
     def scan(
@@ -121,7 +129,7 @@ class LevelDb:
     ) -> list[tuple[bytes, bytes]]:
         """Return at most `limit` pairs of [start, stop). See Reader."""
         self._require_alive()
-        return _scan(self._db, self._path, start, stop, limit=limit, reverse=reverse)
+        return _scan(self._db, self._path, self._options, start, stop, limit=limit, reverse=reverse)
 
     def write(self, operations: Sequence[Operation], *, sync: bool) -> None:
         """Write all operations as one batch. See KeyValue."""
@@ -138,9 +146,7 @@ class LevelDb:
             # Whatever it was, nobody knows what is on the disk now: the next open will tell.
             self._dead = f"{type(error).__name__}: {_text(error)}"
             if isinstance(error, plyvel.CorruptionError) and self._options.rebuildable:
-                raise StoreDamagedError(
-                    "E_STORE_DAMAGED", f"{self._path} is damaged: {_text(error)}"
-                ) from error
+                raise self._options.damaged(f"{self._path} is damaged ({_text(error)})") from error
             if isinstance(error, (plyvel.Error, OSError)):
                 raise StoreFatalError(
                     "E_STORE_WRITE",
@@ -154,7 +160,7 @@ class LevelDb:
         """Return a reader of the present state. See KeyValue."""
         self._require_alive()
         with self._db.snapshot() as frozen:
-            yield _Snapshot(frozen, self._path)
+            yield _Snapshot(frozen, self._path, self._options)
 
     def close(self) -> None:
         """Release the files. See KeyValue."""
@@ -172,22 +178,23 @@ class LevelDb:
 class _Snapshot:
     """A Reader of one moment."""
 
-    __slots__ = ("_frozen", "_path")
+    __slots__ = ("_frozen", "_options", "_path")
 
-    def __init__(self, frozen: Any, path: Path) -> None:
+    def __init__(self, frozen: Any, path: Path, options: Options) -> None:
         self._frozen = frozen
         self._path = path
+        self._options = options
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value at that moment, or None."""
-        with _reading(self._path):
+        with _reading(self._path, self._options):
             return _value(self._frozen.get(key, verify_checksums=True))
 
     def scan(
         self, start: bytes, stop: bytes, *, limit: int, reverse: bool = False
     ) -> list[tuple[bytes, bytes]]:
         """Return at most `limit` pairs of that moment."""
-        return _scan(self._frozen, self._path, start, stop, limit=limit, reverse=reverse)
+        return _scan(self._frozen, self._path, self._options, start, stop, limit=limit, reverse=reverse)
 
 
 def create_database(path: Path, options: Options) -> LevelDb:
@@ -211,9 +218,7 @@ def open_database(path: Path, options: Options) -> LevelDb:
             f"there is no store in {path}; a start never makes one, `init` does, once per node",
         )
     if not (path / "CURRENT").is_file():
-        raise StoreDamagedError(
-            "E_STORE_DAMAGED", f"{path} has lost its file CURRENT, or is not a store at all"
-        )
+        raise options.damaged(f"{path} has lost its file CURRENT, or is not a store at all")
     return _open(path, options, create=False)
 
 
@@ -226,7 +231,7 @@ def destroy_database(path: Path) -> None:
     try:
         plyvel.destroy_db(str(path))
     except (plyvel.Error, OSError) as error:
-        raise _opening_error(path, error, create=True) from error
+        raise _opening_error(path, error, Options(0), create=True) from error
 
 
 def _open(path: Path, options: Options, *, create: bool) -> LevelDb:
@@ -242,7 +247,7 @@ def _open(path: Path, options: Options, *, create: bool) -> LevelDb:
             lru_cache_size=options.cache_bytes,
         )
     except (plyvel.Error, OSError) as error:
-        raise _opening_error(path, error, create=create) from error
+        raise _opening_error(path, error, options, create=create) from error
     store = LevelDb(db, path, options)
     _OPEN[path.resolve()] = store
     return store
@@ -253,7 +258,7 @@ def _require_free(path: Path) -> None:
         raise StoreError("E_STORE_LOCKED", f"this process already has the store in {path} open")
 
 
-def _opening_error(path: Path, error: Exception, *, create: bool) -> StoreError:
+def _opening_error(path: Path, error: Exception, options: Options, *, create: bool) -> StoreError:
     words = _text(error)
     if "LOCK:" in words and ("already held" in words or "temporarily unavailable" in words):
         return StoreError("E_STORE_LOCKED", f"another process has the store in {path} open; stop it first")
@@ -261,29 +266,26 @@ def _opening_error(path: Path, error: Exception, *, create: bool) -> StoreError:
     # lost.
     signs = ("Invalid argument", "No such file", "CURRENT")
     if not create and (isinstance(error, plyvel.CorruptionError) or any(sign in words for sign in signs)):
-        return StoreDamagedError(
-            "E_STORE_DAMAGED",
-            f"the store in {path} is damaged ({words}); keep the folder as it is for examination",
-        )
+        return options.damaged(f"the store in {path} is damaged ({words})")
     return StoreError("E_STORE_OPEN", f"the store in {path} cannot be opened: {words}")
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Path, options: Options) -> Iterator[None]:
     """Turn what a read raises into our words."""
     try:
         yield
     except (plyvel.Error, OSError) as error:
-        raise StoreDamagedError("E_STORE_DAMAGED", f"a read from {path} failed: {_text(error)}") from error
+        raise options.damaged(f"a read from {path} failed ({_text(error)})") from error
 
 
 def _scan(
-    source: Any, path: Path, start: bytes, stop: bytes, *, limit: int, reverse: bool
+    source: Any, path: Path, options: Options, start: bytes, stop: bytes, *, limit: int, reverse: bool
 ) -> list[tuple[bytes, bytes]]:
     assert 1 <= limit <= SCAN_MAX, "a scan is bounded"
     found: list[tuple[bytes, bytes]] = []
     with (
-        _reading(path),
+        _reading(path, options),
         source.iterator(start=start, stop=stop, reverse=reverse, verify_checksums=True) as iterator,
     ):
         for pair in iterator:

@@ -114,7 +114,7 @@ class MemoryKv:
             _apply(data, [(key, value)])
         self._keys = None
 
-    def keys(self) -> list[bytes]:
+    def all_keys(self) -> list[bytes]:
         """Return all keys, for tests that want to touch each."""
         return sorted(self._data)
 

@@ -30,8 +30,11 @@ def _derived_keys() -> list[bytes]:
             keyspace.derived_tile(63, number),
         ]
         keys += [keyspace.derived_tile(0, number), keyspace.derived_governance(number)]
-    for bucket in (0, 1, 254, 255):
-        keys += [keyspace.index_page(bucket, run, part) for run in (0, 2**32 - 1) for part in (0, 65_535)]
+    for prefix in (0, 1, 0xFEFF, 0xFFFF):
+        for level in (0, 1, 2):
+            keys += [
+                keyspace.index_page(level, prefix, run, n) for run in (0, 2**32 - 1) for n in (0, 65_535)
+            ]
     return [*keys, *(keyspace.derived_edge(level) for level in (0, 7, 63))]
 
 
@@ -49,9 +52,12 @@ def test_no_two_keys_are_equal() -> None:
         (keyspace.notes_range(), b"n"),
         (keyspace.governance_range(), b"g"),
         (keyspace.starts_range(), b"s"),
-        (keyspace.bucket_range(0), b"p\x00"),
-        (keyspace.bucket_range(254), b"p\xfe"),
-        (keyspace.bucket_range(255), b"p\xff"),
+        (keyspace.pages_range(), b"p"),
+        (
+            (keyspace.page_prefix(2, 0xFFFF), keyspace.after(keyspace.page_prefix(2, 0xFFFF))),
+            b"p\x02\xff\xff",
+        ),
+        ((keyspace.page_prefix(0, 0), keyspace.after(keyspace.page_prefix(0, 0))), b"p\x00\x00\x00"),
     ],
 )
 def test_a_range_holds_exactly_its_own_kind(bounds: tuple[bytes, bytes], prefix: bytes) -> None:
@@ -60,6 +66,13 @@ def test_a_range_holds_exactly_its_own_kind(bounds: tuple[bytes, bytes], prefix:
     inside = [key for key in _derived_keys() if start <= key < stop]
     assert inside
     assert inside == [key for key in _derived_keys() if key.startswith(prefix)]
+
+
+def test_pages_of_a_prefix_sort_by_run() -> None:
+    """A range may end at a run, and a key tells its run."""
+    keys = [keyspace.index_page(1, 0x1230, run, part) for run in (0, 15, 16, 2**31) for part in (0, 1)]
+    assert keys == sorted(keys)
+    assert [keyspace.page_run(key) for key in keys[::2]] == [0, 15, 16, 2**31]
 
 
 def test_chain_entries_range() -> None:
