@@ -5,7 +5,8 @@ Why: `tiezheng dev up`, the demos and the integration tests must stand on the sa
 made by the same code. Only the ceremony is missing: here one process makes everybody's keys, and says so.
 
 The folder (docs/operating/dev.md): ``genesis.bin``, ``policy.txt``, ``ca/``, ``governance-keys/``,
-``nodes/<id>/{node.toml,keys/,chain/,head}``, ``gateway/{gateway.toml,keys/}``, ``keys/demo-api.key``.
+``nodes/<id>/{node.toml,keys/,chain/,head}``, ``gateway/{gateway.toml,keys/}`` (the submitter's keys and
+``api-keys.toml``), ``keys/demo-api.key``.
 
 Refuses: a folder that holds a network already; more than nodes of one machine (every door is on loopback).
 """
@@ -145,7 +146,7 @@ def build_network(
     for place in built:
         place.config_path.write_text(node_toml(place, built), "utf-8")
         init_node(load_config(place.config_path))
-    gateway = write_gateway(folder, port_base, owner, submitter.key_id, built)
+    gateway = write_gateway(folder, port_base, owner, built)
     return BuiltNetwork(folder, state.chain_id, genesis_path, policy_path, built, gateway)
 
 

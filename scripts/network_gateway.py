@@ -6,6 +6,7 @@ network's facts are spelled as the gateway's settings.
 Refuses: making records, users or a database; the gateway does that when it first runs.
 """
 
+import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,9 +53,7 @@ class NodeFacts(Protocol):
         """host:port of its read door."""
 
 
-def write_gateway(
-    folder: Path, port_base: int, institution: str, key_id: str, nodes: Sequence[NodeFacts]
-) -> GatewayPlace:
+def write_gateway(folder: Path, port_base: int, institution: str, nodes: Sequence[NodeFacts]) -> GatewayPlace:
     """Write gateway.toml and the demonstration API key; the submitter's keys are in place already."""
     place = GatewayPlace(
         config_path=folder / "gateway/gateway.toml",
@@ -62,24 +61,28 @@ def write_gateway(
         ops_url=f"http://127.0.0.1:{port_base + _OPS_OFFSET}",
         api_key_file=folder / "keys/demo-api.key",
     )
-    write_secret(place.api_key_file, (secrets.token_urlsafe(32) + "\n").encode("ascii"))
-    place.config_path.write_text(_toml(place, institution, key_id, nodes), "utf-8")
+    secret = secrets.token_urlsafe(32)
+    write_secret(place.api_key_file, f"{secret}\n".encode("ascii"))
+    digest = hashlib.sha256(secret.encode("ascii")).hexdigest()
+    keys = f'[keys.demo]\nsha256 = "{digest}"\nsources = ["*"]\n'
+    write_secret(folder / "gateway/keys/api-keys.toml", keys.encode("ascii"))
+    place.config_path.write_text(_toml(place, institution, nodes), "utf-8")
     return place
 
 
-def _toml(place: GatewayPlace, institution: str, key_id: str, nodes: Sequence[NodeFacts]) -> str:
+def _toml(place: GatewayPlace, institution: str, nodes: Sequence[NodeFacts]) -> str:
     lines = [
+        "# Every setting, with its unit and its consequence: docs/operating/gateway-settings.md",
         f'institution = "{institution}"',
-        f'submitter_key_id = "{key_id}"',
-        'genesis = "../genesis.bin"',
-        'policy = "../policy.txt"',
-        'data = "."',
+        'trust_file = "../policy.txt"',
+        "",
+        "[listen]",
         f'http = "{place.url.removeprefix("http://")}"',
         f'ops = "{place.ops_url.removeprefix("http://")}"',
         "",
     ]
     for node in nodes:
-        lines += [f"[nodes.{node.node_id}]", f'read = "{node.read_address}"']
+        lines += [f"[nodes.{node.node_id}]", f'tls_cert = "../nodes/{node.node_id}/keys/tls.crt"']
         lines += [f'submit = "{node.submit_address}"'] if node.role == "voter" else []
-        lines += [f'tls_cert = "../nodes/{node.node_id}/keys/tls.crt"', ""]
+        lines += [f'read = "{node.read_address}"', ""]
     return "\n".join(lines)
