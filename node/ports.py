@@ -23,7 +23,9 @@ from ledger.chain import AppliedBlock, ChainPoint, VerifiedBody
 from ledger.governance_state import State
 from ledger.store_chain import ChainStore
 from ledger.store_derived import DerivedStore
+from node.config import NodeConfig
 from node.effects import Committed, Known, Outcome, Refused, SlowDown
+from node.keys import NodeKeys
 
 
 class Role(StrEnum):
@@ -214,10 +216,30 @@ class AttestChannel(Protocol):
         """Call `callback(node_id)` whenever a peer becomes reachable: send it what it may have missed."""
 
 
-class Service(Protocol):
-    """What `service` starts and stops in order: the attestor, the observer, the doors."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What `service` hands to the attesting and reading half. All of it is used on the loop's thread."""
+
+    core: NodeCore
+    channel: AttestChannel
+    keys: NodeKeys
+    config: NodeConfig
+
+
+class Companion(Protocol):
+    """Something that `service` starts after the core and stops before it: the attestor, the observer, the
+    read doors.
+
+    ``companions.build(parts) -> Sequence[Companion]`` returns them in the order of starting.
+    """
+
+    async def start(self) -> None:
+        """Open what is to be opened; raises when that is impossible, and then the node does not start."""
 
     async def run(self) -> None:
         """Work until cancelled. Returning or raising before that ends the process: a dead task is never
         quiet.
         """
+
+    async def stop(self) -> None:
+        """Close what `start` has opened; `run` has been cancelled by then."""

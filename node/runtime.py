@@ -143,11 +143,14 @@ class Runtime:
             self._raft.tick(now_ms, wall_ms)
         self.ordering.admit(self._raft, now_ms)
         self._drain()
-        while self._raft is not None and self.ordering.propose(self._raft, now_ms, wall_ms):
+        while self._propose(now_ms, wall_ms):
             self._drain()
         self.ordering.gauge()
         if len(self.inbox) or len(self.ordering.desk):
             self._wake.set()
+
+    def _propose(self, now_ms: int, wall_ms: int) -> bool:
+        return self._raft is not None and self.ordering.propose(self._raft, now_ms, wall_ms)
 
     def _drain(self) -> None:
         """Carry out everything that consensus wants done."""

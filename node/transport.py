@@ -75,8 +75,10 @@ class Transport:
         refusals: Refusals,
         limits: Limits,
         stats: NodeStats,
+        on_down: Callable[[str], None],
     ) -> None:
-        """Nothing is dialled yet; `run` does that."""
+        """Nothing is dialled yet; `run` does that. `on_down` hears whose data stream has ended."""
+        self._on_down = on_down
         self._book = book
         self._identity = identity
         self._instance = instance
@@ -179,6 +181,8 @@ class Transport:
             finally:
                 box.close()
                 call.cancel()
+                if kind == "Data":
+                    self._on_down(link.node_id)
 
     async def _attest_session(
         self, link: _Link, channel: grpc.aio.Channel, hello: bytes, changed: asyncio.Event
