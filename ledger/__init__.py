@@ -5,7 +5,7 @@ Reading order, each module standing only on those before it:
 1.  ``errors``, ``algorithms``, ``ed25519``: what can be wrong, which algorithms exist, the one signature
     library.
 2.  ``merkle``, ``proof``, ``tile``: the tree of RFC 6962, its proofs, and how tlog-tiles cuts it.
-3.  ``note``, ``checkpoint``, ``cosignature``, ``policy``, ``trust``: signed tree heads, and whose
+3.  ``spelling``, ``note``, ``checkpoint``, ``cosignature``, ``policy``, ``trust``: signed tree heads, and whose
     signatures count.
 4.  ``encoding``, ``names``, ``record``: canonical bytes, identifiers, the leaf that stands for a record.
 5.  ``envelope``, ``body``, ``entry``, ``header``: from a submitter's batch to a block.
