@@ -31,9 +31,9 @@ def node() -> None:
 @command_errors
 def node_run(config: Path) -> None:
     """Run the node of a configuration until it is told to stop (SIGTERM or Ctrl+C)."""
-    from node.service import run_node
+    from node.service import run
 
-    sys.exit(run_node(config))
+    sys.exit(run(config))
 
 
 @click.group()
