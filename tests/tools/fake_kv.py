@@ -9,8 +9,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ledger.errors import StoreDamagedError, StoreFatalError
-from ledger.store_kv import SCAN_MAX, Operation, Reader
+from ledger.errors import StoreFatalError
+from ledger.store_kv import SCAN_MAX, Operation, Options, Reader
 
 
 class MemoryKv:
@@ -18,9 +18,10 @@ class MemoryKv:
     `failed_is_there`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, rebuildable: bool = False) -> None:
+        self._rebuildable = rebuildable
         self._data: dict[bytes, bytes] = {}
-        self._keys: list[bytes] | None = None
+        self._keys: list[bytes] = []
         self._snapshots = 0
         self._durable: dict[bytes, bytes] = {}
         self._unsynced: list[list[Operation]] = []
@@ -41,8 +42,6 @@ class MemoryKv:
     ) -> list[tuple[bytes, bytes]]:
         """Return at most `limit` pairs of [start, stop)."""
         self._require_alive()
-        if self._keys is None:
-            self._keys = sorted(self._data)
         return self._scan(self._data, self._keys, start, stop, limit=limit, reverse=reverse)
 
     def write(self, operations: Sequence[Operation], *, sync: bool) -> None:
@@ -54,8 +53,8 @@ class MemoryKv:
         if not failing or self.failed_is_there:
             if self._snapshots:  # open snapshots keep the old dictionary
                 self._data = dict(self._data)
-            _apply(self._data, operations)
-            self._keys = None
+                self._keys = list(self._keys)
+            _apply(self._data, operations, self._keys)
             self._unsynced.append(list(operations))
         if failing:
             self._dead = True
@@ -73,7 +72,7 @@ class MemoryKv:
         self._require_alive()
         self._snapshots += 1
         try:
-            yield _Frozen(self, self._data)
+            yield _Frozen(self, self._data, self._keys)
         finally:
             self._snapshots -= 1
 
@@ -88,10 +87,11 @@ class MemoryKv:
     def crash(self, keep: int = 0) -> "MemoryKv":
         """Return the store as a restart finds it, with `keep` of the unsynced batches; this one is dead."""
         assert 0 <= keep <= len(self._unsynced), "only unsynced batches can be lost"
-        after = MemoryKv()
+        after = MemoryKv(rebuildable=self._rebuildable)
         after._data = dict(self._durable)
         for batch in self._unsynced[:keep]:
             _apply(after._data, batch)
+        after._keys = sorted(after._data)
         after._durable = dict(after._data)
         after._damaged = set(self._damaged)
         self._dead = True
@@ -99,9 +99,10 @@ class MemoryKv:
 
     def copy(self) -> "MemoryKv":
         """Return an independent copy of what is durable: a backup."""
-        other = MemoryKv()
+        other = MemoryKv(rebuildable=self._rebuildable)
         other._data = dict(self._durable)
         other._durable = dict(self._durable)
+        other._keys = sorted(other._data)
         return other
 
     def damage(self, key: bytes) -> None:
@@ -112,15 +113,15 @@ class MemoryKv:
         """Change a value behind the back of everybody, with a good checksum."""
         for data in (self._data, self._durable):
             _apply(data, [(key, value)])
-        self._keys = None
+        self._keys = sorted(self._data)
 
     def all_keys(self) -> list[bytes]:
         """Return all keys, for tests that want to touch each."""
-        return sorted(self._data)
+        return list(self._keys)
 
     def _get(self, data: dict[bytes, bytes], key: bytes) -> bytes | None:
         if key in self._damaged:
-            raise StoreDamagedError("E_STORE_DAMAGED", "a checksum is wrong, as the test wanted")
+            raise Options(0, rebuildable=self._rebuildable).damaged("a checksum is wrong, as the test wanted")
         return data.get(key)
 
     def _scan(
@@ -134,11 +135,10 @@ class MemoryKv:
         reverse: bool,
     ) -> list[tuple[bytes, bytes]]:
         assert 1 <= limit <= SCAN_MAX
-        chosen = keys[bisect_left(keys, start) : bisect_left(keys, stop)]
-        if reverse:
-            chosen.reverse()
+        low, high = bisect_left(keys, start), bisect_left(keys, stop)
+        chosen = keys[max(low, high - limit) : high][::-1] if reverse else keys[low : min(high, low + limit)]
         found = []
-        for key in chosen[:limit]:
+        for key in chosen:
             value = self._get(data, key)
             assert value is not None
             found.append((key, value))
@@ -150,9 +150,10 @@ class MemoryKv:
 
 
 class _Frozen:
-    def __init__(self, kv: MemoryKv, data: dict[bytes, bytes]) -> None:
+    def __init__(self, kv: MemoryKv, data: dict[bytes, bytes], keys: list[bytes]) -> None:
         self._kv = kv
         self._data = data
+        self._keys = keys
 
     def get(self, key: bytes) -> bytes | None:
         return self._kv._get(self._data, key)
@@ -160,11 +161,20 @@ class _Frozen:
     def scan(
         self, start: bytes, stop: bytes, *, limit: int, reverse: bool = False
     ) -> list[tuple[bytes, bytes]]:
-        return self._kv._scan(self._data, sorted(self._data), start, stop, limit=limit, reverse=reverse)
+        return self._kv._scan(self._data, self._keys, start, stop, limit=limit, reverse=reverse)
 
 
-def _apply(data: dict[bytes, bytes], operations: Sequence[Operation]) -> None:
+def _apply(
+    data: dict[bytes, bytes], operations: Sequence[Operation], keys: list[bytes] | None = None
+) -> None:
+    """Apply a batch to `data`, and to the sorted list of its keys if there is one."""
     for key, value in operations:
+        if keys is not None and (key in data) != (value is not None):
+            at = bisect_left(keys, key)
+            if value is None:
+                del keys[at]
+            else:
+                keys.insert(at, key)
         if value is None:
             data.pop(key, None)
         else:
