@@ -30,7 +30,7 @@ from typing import Final
 from ledger import keyspace
 from ledger.chain import AppliedBlock, Chain, ChainPoint
 from ledger.errors import DerivedDamagedError, LedgerError, StoreDamagedError, StoreError
-from ledger.governance import State, decode_state, encode_state, governance_hash
+from ledger.governance import State, decode_state, encode_state, governance_hash, validate_state
 from ledger.header import Header, block_hash, parse_header
 from ledger.merkle import TILE_WIDTH
 from ledger.proof import Coordinate
@@ -210,7 +210,7 @@ class DerivedStore:
         return header.tree_size - header.records
 
     def block_at(self, index: int) -> int:
-        """Return the height of the block that holds leaf `index`; about 15 us.
+        """Return the height of the block that holds leaf `index`; about 40 us.
 
         Raises StoreError E_STORE_INDEX if the tree has no such leaf, DerivedDamagedError.
         """
@@ -220,7 +220,10 @@ class DerivedStore:
         found = self._kv.scan(start, keyspace.derived_start(index + 1), limit=1, reverse=True)
         if not found:
             raise _damaged(f"the start of the block with leaf {index} is missing")
-        return int.from_bytes(found[0][1], "big")
+        height = int.from_bytes(found[0][1], "big")
+        if self.header(height).tree_size < index:  # the header leaf is the last of its block
+            raise _damaged(f"the start of the block with leaf {index} is missing")
+        return height
 
     def entries(self, start: int, count: int) -> list[bytes]:
         """Return `count` leaves from tree index `start` without their prefix, as entry bundles hold them.
@@ -347,6 +350,8 @@ class DerivedStore:
     def _read_applied(self) -> _Applied | None:
         value = self._kv.get(keyspace.DERIVED_APPLIED)
         if value is None:
+            if self._kv.get(keyspace.derived_header(0)) is not None:
+                raise _damaged("the applied point is missing")
             return None
         if len(value) != _POINT.size:
             raise _damaged("the applied point is none")
@@ -368,7 +373,9 @@ def _read_state(kv: KeyValue, chain_id: str, height: int) -> State:
     value = kv.get(keyspace.derived_governance(height))
     try:
         if value is not None:
-            return decode_state(chain_id, value)
+            state = decode_state(chain_id, value)
+            validate_state(state)
+            return state
     except LedgerError as error:
         raise _damaged(f"the governance state of height {height}: {error}") from error
     raise _damaged(f"the governance state of height {height} is missing")
