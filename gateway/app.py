@@ -18,6 +18,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -39,22 +40,32 @@ from gateway.adapters.secret_files import (
 )
 from gateway.adapters.store import SqlStore
 from gateway.adapters.submit_client import LeaderClient
+from gateway.adapters.supervisor import Supervisor
 from gateway.adapters.trust_file import FileTrust
+from gateway.adapters.watch import Watch
 from gateway.config import GatewayConfig, load_config, split_address
 from gateway.errors import ConfigError, GatewayError
 from gateway.metrics import Metrics
 from gateway.ports import Telemetry
-from gateway.supervisor import Supervisor
 from gateway.usecases.anchor import Anchor, AnchorLimits
 from gateway.usecases.collect import Collect
 from gateway.usecases.finality import Finality
 from gateway.usecases.retrieve import Retrieve
 from gateway.usecases.waiting import Waiting
-from gateway.version import VERSION
-from gateway.watch import Watch
 from gateway.web.ops import Check, ops_application
 from gateway.web.routes import api_application
 from gateway.web.services import Services
+
+
+def _installed_version() -> str:
+    """Return the program's version as installed; a checkout that is not installed has none."""
+    try:
+        return version("tiezheng")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+VERSION: Final = _installed_version()
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1

@@ -25,78 +25,61 @@ class Metrics:
     def __init__(self, version: str) -> None:
         """Register every figure."""
         self.registry = CollectorRegistry()
-        kind = {"registry": self.registry}
-        build = Gauge("tiezheng_build_info", "Always 1.", ("version", "role"), **kind)  # type: ignore[arg-type]
+        build = self._gauge("tiezheng_build_info", "Always 1.", "version", "role")
         build.labels(version, "gateway").set(1)
-        self.requests = Counter(
-            "tiezheng_gateway_requests_total",
-            "Answered requests.",
-            ("route", "method", "status"),
-            registry=self.registry,
+        self.requests = self._counter(
+            "tiezheng_gateway_requests_total", "Answered requests.", "route", "method", "status"
         )
-        self.request_seconds = Histogram(
+        self.request_seconds = self._histogram(
             "http_server_request_duration_seconds",
-            "Time from a request's head to its answer.",
-            ("route",),
-            buckets=_REQUEST_S,
-            registry=self.registry,
+            "From a request's head to its answer.",
+            "route",
+            _REQUEST_S,
         )
-        self.records = Counter(
+        self.records = self._counter(
             "tiezheng_gateway_records_total",
             "Records handed in, by result: accepted, replayed, conflict, forbidden, refused.",
-            ("result",),
-            registry=self.registry,
+            "result",
         )
-        self.latency = Histogram(
+        self.latency = self._histogram(
             "tiezheng_gateway_commit_latency_seconds",
-            "Time from acceptance to the stage, per run of records.",
-            ("stage",),
-            buckets=_FINAL_S,
-            registry=self.registry,
+            "From acceptance to the stage, per run of records: accepted_to_committed, accepted_to_final.",
+            "stage",
+            _FINAL_S,
         )
-        self.submissions = Counter(
-            "tiezheng_gateway_submissions_total",
-            "Envelopes by outcome.",
-            ("outcome",),
-            registry=self.registry,
+        self.submissions = self._counter(
+            "tiezheng_gateway_submissions_total", "Envelopes by outcome.", "outcome"
         )
-        self.submitted_records = Counter(
-            "tiezheng_gateway_submitted_records_total",
-            "Records in those envelopes.",
-            ("outcome",),
-            registry=self.registry,
+        self.submitted_records = self._counter(
+            "tiezheng_gateway_submitted_records_total", "Records in those envelopes.", "outcome"
         )
-        self.mistrusted_total = Counter(
-            "tiezheng_verify_failures_total",
-            "Answers of nodes that did not verify.",
-            ("reason",),
-            registry=self.registry,
+        self.mistrusted_total = self._counter(
+            "tiezheng_verify_failures_total", "Answers of nodes that did not verify.", "reason"
         )
-        self.final_size = Gauge(
-            "tiezheng_gateway_final_size_leaves", "Size of the believed checkpoint.", registry=self.registry
+        self.final_size = self._gauge(
+            "tiezheng_gateway_final_size_leaves", "Size of the believed checkpoint."
         )
-        self.outbox = Gauge(
-            "tiezheng_outbox_records", "Records by state.", ("state",), registry=self.registry
-        )
-        self.oldest = Gauge(
+        self.outbox = self._gauge("tiezheng_outbox_records", "Records by state.", "state")
+        self.oldest = self._gauge(
             "tiezheng_outbox_oldest_timestamp_seconds",
             "When the oldest record that waits for the chain was accepted; 0 when none waits.",
-            registry=self.registry,
         )
-        self.fork = Gauge(
-            "tiezheng_fork_detected",
-            "1 when contradicting signatures were found; page somebody.",
-            registry=self.registry,
+        self.fork = self._gauge(
+            "tiezheng_fork_detected", "1 when contradicting signatures were found; page somebody."
         )
-        self.disk_free = Gauge(
-            "tiezheng_disk_free_bytes", "Free space for the database.", registry=self.registry
+        self.disk_free = self._gauge("tiezheng_disk_free_bytes", "Free space for the database.")
+        self.loop_lag = self._gauge(
+            "tiezheng_eventloop_lag_seconds", "How late the event loop was, last second."
         )
-        self.loop_lag = Gauge(
-            "tiezheng_eventloop_lag_seconds",
-            "How late the event loop was, last second.",
-            registry=self.registry,
-        )
-        self.fork.set(0)
+
+    def _counter(self, name: str, words: str, *labels: str) -> Counter:
+        return Counter(name, words, labels, registry=self.registry)
+
+    def _gauge(self, name: str, words: str, *labels: str) -> Gauge:
+        return Gauge(name, words, labels, registry=self.registry)
+
+    def _histogram(self, name: str, words: str, label: str, buckets: Sequence[float]) -> Histogram:
+        return Histogram(name, words, (label,), buckets=buckets, registry=self.registry)
 
     def watch_backlog(self, read: Callable[[], int]) -> None:
         """Let the outbox figure be read when it is asked for."""

@@ -70,11 +70,13 @@ class Admission:
             keys += zip(map(ids.__getitem__, intake.sources), intake.refs, strict=True)
             leaves += leaf_slices(intake.leaves)
         if len(set(keys)) == len(keys):
+            before = self._next_record, self._next_batch
             savepoint = connection.begin_nested()
             try:
                 ids_, places, stored = self._store(connection, keys, leaves)
             except IntegrityError:
                 savepoint.rollback()
+                self._next_record, self._next_batch = before
             else:
                 savepoint.commit()
                 self._sources = known_sources

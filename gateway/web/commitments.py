@@ -26,8 +26,8 @@ from gateway.usecases.collect import Collected
 from gateway.web import problems
 from gateway.web.bodies import JSON, body_of, media_type
 from gateway.web.ids import format_id
-from gateway.web.middleware import REQUEST_ID, caller
-from gateway.web.services import SERVICES, Services
+from gateway.web.middleware import Call
+from gateway.web.services import Services
 
 _WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?:$|[,;])", re.IGNORECASE)
 
@@ -41,10 +41,9 @@ class _Accepted(msgspec.Struct):
     state: str
 
 
-async def post_commitments(request: web.Request) -> web.StreamResponse:
+async def post_commitments(request: web.Request, call: Call) -> web.StreamResponse:
     """Take in one commitment or a batch of them."""
-    services = request.app[SERVICES]
-    key = caller(request)
+    services, key = call.services, call.caller
     kind = media_type(request)
     async with body_of(request, services) as body:
         limit = services.limits.batch_max_items
@@ -53,7 +52,7 @@ async def post_commitments(request: web.Request) -> web.StreamResponse:
     collected = None if parsed.records is None else await services.collect(key, parsed.records)
     _count(services, parsed, collected)
     if collected is None or not collected.accepted:
-        return _all_refused(request[REQUEST_ID], parsed, _answers(parsed, collected, ()))
+        return _all_refused(call.request_id, parsed, _answers(parsed, collected, ()))
     wait_s = _asked_wait(request, services.limits.wait_max_s)
     states = await _states(services, collected, wait_s)
     answers = _answers(parsed, collected, states)

@@ -8,12 +8,12 @@ from aiohttp import web
 
 from gateway.domain.record import REF_MAX
 from gateway.web.bodies import JSON
-from gateway.web.services import SERVICES
+from gateway.web.middleware import Call
 
 
-async def get_meta(request: web.Request) -> web.StreamResponse:
+async def get_meta(_: web.Request, call: Call) -> web.StreamResponse:
     """Tell version, chain, trust file and limits."""
-    services = request.app[SERVICES]
+    services = call.services
     limits = services.limits
     document = {
         "program": "tiezheng",

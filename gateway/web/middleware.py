@@ -16,6 +16,7 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
@@ -26,31 +27,39 @@ from gateway.errors import AccessError, GatewayError
 from gateway.web import problems
 from gateway.web.services import SERVICES, Services
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+RawHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _RUN: Final = secrets.token_hex(4)
 _numbers = itertools.count(1)
 
-KEY: Final = "tiezheng.key"
-REQUEST_ID: Final = "tiezheng.request_id"
 _SECRET_MAX: Final = 256
 
 
-def caller(request: web.Request) -> ApiKey:
-    """Return the caller's API key, which a wrapped handler always has if its route asks for one."""
-    key = request[KEY]
-    assert isinstance(key, ApiKey)
-    return key
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a handler gets beside the request: services, the request's id, and the caller if the route asks for one."""
+
+    services: Services
+    request_id: str
+    api_key: ApiKey | None
+
+    @property
+    def caller(self) -> ApiKey:
+        """The caller; only handlers of routes that need a key may ask."""
+        assert self.api_key is not None, "a route that uses its caller needs a key"
+        return self.api_key
 
 
-def wrap(handler: Handler, *, route: str, needs_key: bool) -> Handler:
+Handler = Callable[[web.Request, Call], Awaitable[web.StreamResponse]]
+
+
+def wrap(handler: Handler, *, route: str, needs_key: bool) -> RawHandler:
     """Return `handler` with request id, access check, error mapping and figures; `route` is its path pattern."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         services = request.app[SERVICES]
         started_s = services.clock.monotonic_s()
         request_id = f"{_RUN}-{next(_numbers):x}"
-        request[REQUEST_ID] = request_id
         answer = await _answer(handler, request, services, request_id, needs_key=needs_key)
         answer.headers["X-Request-Id"] = request_id
         answer.headers["Cache-Control"] = "no-store"
@@ -65,9 +74,8 @@ async def _answer(
     handler: Handler, request: web.Request, services: Services, request_id: str, *, needs_key: bool
 ) -> web.StreamResponse:
     try:
-        if needs_key:
-            request[KEY] = _authenticate(request, services)
-        return await handler(request)
+        key = _authenticate(request, services) if needs_key else None
+        return await handler(request, Call(services, request_id, key))
     except GatewayError as error:
         answer = problems.response_of(error, request_id)
         if answer.status >= 500:
@@ -104,7 +112,7 @@ def _library_refusal(error: web.HTTPException, request_id: str) -> web.Response:
 
 
 @web.middleware
-async def unrouted(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def unrouted(request: web.Request, handler: RawHandler) -> web.StreamResponse:
     """Give requests that no route matches a problem document too; matched ones pass through untouched."""
     match = request.match_info
     if match.http_exception is None:

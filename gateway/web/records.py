@@ -20,8 +20,7 @@ from gateway.ports import RecordRow
 from gateway.usecases.retrieve import NotYet
 from gateway.web.bodies import JSON
 from gateway.web.ids import format_cursor, format_id, parse_cursor, parse_id
-from gateway.web.middleware import caller
-from gateway.web.services import SERVICES
+from gateway.web.middleware import Call
 from ledger import names
 from ledger.record import decode_leaf
 
@@ -30,14 +29,14 @@ LIMIT_MAX: Final = 200
 RETRY_AFTER_S: Final = 1
 
 
-async def get_record(request: web.Request) -> web.StreamResponse:
+async def get_record(request: web.Request, call: Call) -> web.StreamResponse:
     """Show one record."""
     _require_parameters(request, ())
-    row = await request.app[SERVICES].retrieve.record(caller(request), parse_id(request.match_info["id"]))
+    row = await call.services.retrieve.record(call.caller, parse_id(request.match_info["id"]))
     return _json(document(row))
 
 
-async def get_records(request: web.Request) -> web.StreamResponse:
+async def get_records(request: web.Request, call: Call) -> web.StreamResponse:
     """List records by reference, by source, or all, oldest first."""
     _require_parameters(request, ("ref", "source", "cursor", "limit"))
     query = request.query
@@ -48,8 +47,8 @@ async def get_records(request: web.Request) -> web.StreamResponse:
     if not limit_text.isascii() or not limit_text.isdigit() or not 1 <= int(limit_text[:6]) <= LIMIT_MAX:
         raise RequestError("E_PARAMETER", f"limit is a number from 1 to {LIMIT_MAX}")
     after_id = parse_cursor(query["cursor"]) if "cursor" in query else 0
-    rows, next_id = await request.app[SERVICES].retrieve.find(
-        caller(request), ref=query.get("ref"), source=source, after_id=after_id, limit=int(limit_text)
+    rows, next_id = await call.services.retrieve.find(
+        call.caller, ref=query.get("ref"), source=source, after_id=after_id, limit=int(limit_text)
     )
     page = {
         "items": [document(row) for row in rows],
@@ -59,15 +58,14 @@ async def get_records(request: web.Request) -> web.StreamResponse:
     return _json(page)
 
 
-async def get_receipt(request: web.Request) -> web.StreamResponse:
+async def get_receipt(request: web.Request, call: Call) -> web.StreamResponse:
     """Give the receipt of a final record."""
     _require_parameters(request, ("with",))
     wanted = request.query.get("with")
     if wanted not in (None, "header"):
         raise RequestError("E_PARAMETER", "with is `header` or absent")
     record_id = parse_id(request.match_info["id"])
-    services = request.app[SERVICES]
-    found = await services.retrieve.receipt(caller(request), record_id, with_header=wanted == "header")
+    found = await call.services.retrieve.receipt(call.caller, record_id, with_header=wanted == "header")
     if isinstance(found, NotYet):
         short = {"id": format_id(record_id), "ref": found.record.ref, "state": found.record.where.state}
         return _json(short, status=202, headers={"Retry-After": str(RETRY_AFTER_S)})

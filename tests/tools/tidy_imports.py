@@ -76,7 +76,8 @@ replace.
 RINGS: Mapping[str, int] = {
     "errors": 0,
     "domain": 1,
-    "config": 1,
+    "settings": 1,
+    "config": 2,
     "ports": 2,
     "telemetry": 2,
     "metrics": 2,
