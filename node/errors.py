@@ -71,3 +71,9 @@ class DiskError(NodeError):
 
 class HaltedError(NodeError):
     """The node is halted: it answers reads and refuses everything else, with its reason in words."""
+
+
+class ReadError(NodeError):
+    """A question at a read door that cannot be answered: malformed, about what is not there, beyond a limit,
+    or about something that this node holds damaged (E_READ_DAMAGED).
+    """

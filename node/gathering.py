@@ -100,8 +100,7 @@ class Gathering:
         """Return the newest verified cosignature of every key that gave one, by signer's name."""
         return tuple(sorted(self._seen.values(), key=lambda row: row.signer.name))
 
-    # --- events
-    # ------------------------------------------------------------------------------------------------------
+    # --- events -------------------------------------------------------------------------------------------
 
     def set_applied(self, size: int, now: float) -> None:
         """The chain has been applied up to `size`: judge what waited for it. Sizes never fall."""
@@ -175,8 +174,7 @@ class Gathering:
         found, self._findings = self._findings, []
         return found
 
-    # --- counting
-    # ----------------------------------------------------------------------------------------------------
+    # --- counting -----------------------------------------------------------------------------------------
 
     def _tally(self, point: Point, text: bytes) -> Tally:
         tally = self._tallies.get(point.size)
@@ -296,8 +294,7 @@ class Gathering:
         signers = tuple(Seen(line.signer, size, line.time_s, tally.text, line.line) for line in lines)
         return Attested(tally.point, note, signers)
 
-    # --- notes ahead of the chain, and contradictions
-    # ------------------------------------------------------------------
+    # --- notes ahead of the chain, and contradictions -----------------------------------------------------
 
     def _park(self, sender: str, note: ParsedNote) -> None:
         """Keep a note until the chain has come so far; the oldest of a sender give way."""
