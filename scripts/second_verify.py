@@ -286,7 +286,7 @@ def read_header(part: bytes) -> tuple[int, bytes, list[bytes], Header]:
     first = (h.height, h.term, h.prev, h.tree_size, h.root) == (0, 0, bytes(32), 0, EMPTY_ROOT)
     good = good and (h.kind == 4) == (h.height == 0) == first and (h.kind == 1) == (h.records > 0)
     need(good and h.records + h.height <= h.tree_size, UNREADABLE, "块头内容错误", "an impossible header")
-    return values[1], values[2], path, h
+    return values[1], hashlib.sha256(b"\0" + values[2]).digest(), path, h
 
 
 def good_signatures(receipt: Receipt, trust: Trust) -> dict[str, int]:
@@ -315,9 +315,9 @@ def is_enough(name: str, trust: Trust, signed: dict[str, int]) -> bool:
     return name in signed or sum(is_enough(member, trust, signed) for member in members) >= enough
 
 
-def path_leads(leaf: bytes, index: int, path: list[bytes], tree: Receipt) -> bool:
-    """Checks 8 and 9: say whether `leaf` is number `index` of the tree (RFC 6962 2.1, RFC 9162 2.1.3.2)."""
-    fn, sn, r = index, tree.size - 1, hashlib.sha256(b"\0" + leaf).digest()
+def path_leads(leaf_hash: bytes, index: int, path: list[bytes], tree: Receipt) -> bool:
+    """Checks 8 and 9: say whether a leaf is number `index` of the tree (RFC 6962 2.1, RFC 9162 2.1.3.2)."""
+    fn, sn, r = index, tree.size - 1, leaf_hash
     for p in path:
         if sn <= 0:
             return False
@@ -348,7 +348,7 @@ def verify(receipt_file: bytes, trust_file: bytes, commitment: bytes) -> Receipt
     tell("信任文件 trust file", f"{trust.origin}, SHA-256 {hashlib.sha256(trust_file).hexdigest()}")
     receipt = read_receipt(receipt_file)
     tell("回执格式 form of the receipt", f"{len(receipt.path)} hashes, {len(receipt.signatures)} signatures")
-    tell("记录叶子 record leaf", read_record(receipt.leaf))
+    tell("叶子格式 form of the leaf", read_record(receipt.leaf))
     header = read_header(receipt.more) if receipt.more else None
     need(receipt.leaf[12:44] == commitment, CONTENT, "摘要与回执不符", "the leaf holds another commitment")
     tell("摘要一致 commitment is the same", commitment.hex())
@@ -357,14 +357,15 @@ def verify(receipt_file: bytes, trust_file: bytes, commitment: bytes) -> Receipt
         tell("签名有效 good signature", f"{witness}, {utc(seconds)}")
     need(is_enough(trust.quorum, trust, signed), TRUST, "签名机构不足", "not enough institutions signed")
     tell("法定数满足 quorum is met", trust.quorum)
-    good = path_leads(receipt.leaf, receipt.index, receipt.path, receipt)
+    leaf_hash = hashlib.sha256(b"\0" + receipt.leaf).digest()
+    good = path_leads(leaf_hash, receipt.index, receipt.path, receipt)
     need(good, CONTENT, "叶子不在已签名的树中", "the path does not lead from the leaf to the signed root")
     tell("叶子在树中 in the tree", f"number {receipt.index} of {receipt.size}, root {receipt.root.hex()}")
     if header:
-        index, header_leaf, path, h = header
+        index, block_hash, path, h = header
         good = h.chain == trust.origin.encode() and index == h.tree_size
         good = good and h.tree_size - h.records <= receipt.index < h.tree_size
-        good = good and path_leads(header_leaf, index, path, receipt)
+        good = good and path_leads(block_hash, index, path, receipt)
         need(good, CONTENT, "块头与记录不符", "the header is of another block, or not in the tree")
         tell("区块 block", f"height {h.height}, term {h.term}, {utc(h.ms // 1000)}")
     return receipt
@@ -387,8 +388,9 @@ def main() -> int:
         tell("待证摘要 commitment in question", f"{how} {commitment.hex()}")
         verify(read(given.receipt, 2**21), read(given.policy, 2**21), commitment)
     except (OSError, RefusedError) as error:
-        missing = (MISSING, "文件无法读取", f"cannot be read: {error}")
-        code, zh, en = error.args if isinstance(error, RefusedError) else missing
+        code, zh, en = (
+            error.args if isinstance(error, RefusedError) else (MISSING, "文件无法读取", str(error))
+        )
         print(f"不符 NO  {zh} / {en}\n结论 VERDICT: 核验不通过 NOT VALID (exit code {code})")
         return int(code)
     print("结论 VERDICT: 核验通过 VALID")
