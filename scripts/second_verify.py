@@ -98,8 +98,7 @@ def msgpack_items(data: bytes) -> tuple[str, list[Any]]:
 
 # ==== Part A. Ed25519, RFC 8032 section 5.1. A point is (X, Y, Z, T): x = X/Z, y = Y/Z, x*y = T/Z, modulo P. ====
 Point = tuple[int, int, int, int]
-P = 2**255 - 19
-L = 2**252 + 27742317777372353535851937790883648493
+P, L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
 
 
@@ -388,9 +387,8 @@ def main() -> int:
         tell("待证摘要 commitment in question", f"{how} {commitment.hex()}")
         verify(read(given.receipt, 2**21), read(given.policy, 2**21), commitment)
     except (OSError, RefusedError) as error:
-        code, zh, en = (
-            error.args if isinstance(error, RefusedError) else (MISSING, "文件无法读取", str(error))
-        )
+        missing = (MISSING, "文件无法读取", str(error))
+        code, zh, en = error.args if isinstance(error, RefusedError) else missing
         print(f"不符 NO  {zh} / {en}\n结论 VERDICT: 核验不通过 NOT VALID (exit code {code})")
         return int(code)
     print("结论 VERDICT: 核验通过 VALID")
