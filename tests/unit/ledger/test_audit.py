@@ -237,6 +237,7 @@ def test_notes_are_judged_by_the_keys_of_their_height() -> None:
     """
     assert codes(FakeStore(BLOCKS), notes=[note(3)]) == []
     assert codes(FakeStore(BLOCKS), notes=[note(4)]) == [("E_QUORUM", 4)]
+    assert codes(FakeStore(BLOCKS), notes=[note(3), note(4)]) == [("E_QUORUM", 4)]
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,9 @@ def test_heights_terms_and_times_go_one_way() -> None:
     assert point_code(chain, 1, body) == "E_CHAIN_TERM"
     assert point_code(chain, 0, body) == "E_CHAIN_TERM"
     assert point_code(chain, 2, world.empty_body(ms=4)) == "E_CHAIN_TIME"
+    with pytest.raises(ChainError) as caught:
+        chain.verify(world.empty_body(ms=4))
+    assert caught.value.code == "E_CHAIN_TIME"
     chain.apply(2, 2, body)
 
 
