@@ -42,7 +42,8 @@ def on_append_entries(r: Replica, message: AppendEntries) -> None:
         return
     log, prev = r.log, message.prev_index
     if prev > log.last_index:
-        _mismatch(r, message)
+        if r.held_back is None:  # else this is what came behind, and it will be asked for
+            _mismatch(r, message)
         return
     if log.term(prev) != message.prev_term:
         if prev <= r.commit:

@@ -5,6 +5,10 @@ message at a time until it answers, so a leader finds the place where the logs a
 REPLICATE gets entries as they come, up to a window of messages and bytes. `match` never falls within a term
 (two published implementations, and even the published TLA+ specification, let it fall).
 
+A whole window is sent anew only after an answer to the one outstanding probe, and a follower that falls back twice
+within a heartbeat is left alone until it answers one: else every mismatch of an old window, and there is one for
+each of its messages, would cause a new window, and a single lost message an avalanche.
+
 Refuses: to decide what to send; that is `replication.py`. It only counts.
 """
 
@@ -30,12 +34,14 @@ class Progress:
         "active",
         "barrier",
         "commit_sent",
+        "fell_at_ms",
         "flights",
         "flights_bytes",
         "match",
         "next",
         "nudge",
         "paused",
+        "probing",
         "refused",
         "round",
         "sending",
@@ -56,6 +62,8 @@ class Progress:
         self.round = 0  # newest heartbeat round it answered
         self.refused: Index = 0  # an entry it will not store; 0 = none
         self.barrier: Index = 0  # a governance entry was sent; what follows waits until it is acknowledged
+        self.probing: Index | None = None  # PROBE: what an answer to the outstanding probe acknowledges
+        self.fell_at_ms: int | None = None  # when a mismatch last ended REPLICATE
 
     def has_room(self, messages_max: int, bytes_max: int) -> bool:
         """Whether the window allows another append with entries."""
@@ -72,6 +80,11 @@ class Progress:
             self.next = last + 1
         else:
             self.paused = True
+            self.probing = last
+
+    def answers_probe(self, index: Index) -> bool:
+        """PROBE: whether acknowledging `index` says that the outstanding probe arrived."""
+        return self.sending is Sending.PROBE and self.probing is not None and index >= self.probing
 
     def acknowledged(self, index: Index) -> bool:
         """It holds everything up to `index`. True when that was news."""
@@ -92,6 +105,7 @@ class Progress:
         self.sending = Sending.PROBE
         self.next = next_index
         self.paused = paused
+        self.probing = None
         self.nudge = False
         self.barrier = 0
         self.flights.clear()

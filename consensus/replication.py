@@ -73,11 +73,9 @@ def _send(r: Replica, peer: NodeId, p: Progress, entries: tuple[Entry, ...]) -> 
     )
     last = prev + len(entries)
     p.commit_sent = max(p.commit_sent, min(r.commit, last))
-    if entries:
+    if entries or p.sending is Sending.PROBE:
         cost = sum(entry.cost() for entry in entries)
-        p.sent(last, cost, barrier=entries[-1].kind is EntryKind.GOVERNANCE)
-    elif p.sending is Sending.PROBE:
-        p.paused = True
+        p.sent(last, cost, barrier=bool(entries) and entries[-1].kind is EntryKind.GOVERNANCE)
 
 
 def advance_commit(r: Replica) -> None:
@@ -100,7 +98,7 @@ def on_append_answer(r: Replica, message: AppendAnswer) -> None:
         r.accuse(EvidenceKind.FALSE_ACK, message, index, held, None)
         return
     news = p.acknowledged(index)
-    if not p.refused and (message.resend or p.sending is Sending.PROBE):
+    if not p.refused and (message.resend or p.answers_probe(index)):
         p.to_replicate()
     if news:
         advance_commit(r)
@@ -114,9 +112,13 @@ def on_append_mismatch(r: Replica, message: AppendMismatch) -> None:
         return  # an old answer, overtaken by an acknowledgement
     if p.sending is Sending.PROBE and message.rejected != p.next - 1:
         return  # an answer to an older probe
+    again = p.fell_at_ms is not None and r.now_ms - p.fell_at_ms < r.config.heartbeat_ms
+    leave_alone = again and p.sending is Sending.REPLICATE
+    if p.sending is Sending.REPLICATE:
+        p.fell_at_ms = r.now_ms
     floor = max(p.match, min(message.commit, message.rejected - 1, r.log.last_index))
     place = hint(r.log, min(message.hint_index, message.rejected), message.hint_term, floor)
-    p.to_probe(max(p.match + 1, min(message.rejected, place + 1)), paused=False)
+    p.to_probe(max(p.match + 1, min(message.rejected, place + 1)), paused=leave_alone)
 
 
 def on_refusal(r: Replica, message: Refusal) -> None:
