@@ -237,6 +237,7 @@ def run(config_path: Path) -> int:
     if not __debug__:
         sys.stderr.write("tiezheng runs with its assertions only: start it without python -O\n")
         return ExitCode.USAGE
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC reads it when it is first used
     try:
         config = load_config(config_path)
         telemetry.set_up(config.telemetry.level, config.telemetry.style, config.node_id)

@@ -75,7 +75,7 @@ def encode_control(message: m.Message) -> bytes:
 def decode_control(frame: bytes, sender: str, recipient: str) -> m.Message | bytes:
     """Return the message in a control frame, or the hello's bytes.
 
-    Raises WireError: E_WIRE_FRAME (no such frame), E_WIRE_TERM, E_WIRE_HASH, E_WIRE_CODE, E_WIRE_HELLO.
+    Raises WireError: E_WIRE_FRAME (no such frame), E_WIRE_HASH, E_WIRE_CODE, E_WIRE_HELLO.
     """
     parsed = pb.ControlFrame()
     _parse(parsed, frame)
@@ -124,7 +124,7 @@ class AppendEncoder:
 def decode_append(frame: bytes, sender: str, recipient: str) -> m.AppendEntries | bytes:
     """Return the AppendEntries in a data frame, or the hello's bytes.
 
-    Raises WireError: E_WIRE_FRAME, E_WIRE_TERM, E_WIRE_HASH, E_WIRE_PAYLOAD, E_WIRE_HELLO.
+    Raises WireError: E_WIRE_FRAME, E_WIRE_HASH, E_WIRE_PAYLOAD, E_WIRE_HELLO.
     """
     parsed = pb.DataFrame()
     _parse(parsed, frame)
@@ -132,7 +132,7 @@ def decode_append(frame: bytes, sender: str, recipient: str) -> m.AppendEntries 
         if len(parsed.ListFields()) != 1:
             raise WireError("E_WIRE_HELLO", "a hello among other things")
         return _hello(parsed.hello)
-    _check_values({"term": parsed.term, "prev_hash": parsed.prev_hash})
+    _check_values({"prev_hash": parsed.prev_hash})
     offers = tuple(Offer(offer.term, offer.payload) for offer in parsed.entries)
     for offer in offers:
         if not 0 < len(offer.payload) <= PAYLOAD_MAX_BYTES:
@@ -200,8 +200,6 @@ def _hello(hello: pb.Hello) -> bytes:
 
 
 def _check_values(values: dict[str, Any]) -> None:
-    if not values["term"]:
-        raise WireError("E_WIRE_TERM", "a message without a term")
     for name in ("last_hash", "hash", "prev_hash"):
         if name in values and len(values[name]) != HASH_BYTES:
             raise WireError("E_WIRE_HASH", f"{name} has {len(values[name])} bytes, not {HASH_BYTES}")
