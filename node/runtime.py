@@ -305,11 +305,11 @@ class Runtime:
         while not self.ordering.idle and time.monotonic() < deadline:  # noqa: ASYNC110 - once in a node's life
             await asyncio.sleep(_POLL_S)
         try:
-            target = raft.transfer(None, _now_ms(), _wall_ms())
+            raft.transfer(None, _now_ms(), _wall_ms())
         except ConsensusError:
             return  # not the leader any more
         self._wake.set()
-        while target is not None and self._leads() and time.monotonic() < deadline:  # noqa: ASYNC110
+        while self._hands_over() and time.monotonic() < deadline:  # noqa: ASYNC110 - likewise
             await asyncio.sleep(_POLL_S)
 
     def transfer(self, target: str) -> str:
@@ -337,6 +337,9 @@ class Runtime:
             await self.writer.stop()
 
     # --- inside ---------------------------------------------------------------------------------------------
+
+    def _hands_over(self) -> bool:
+        return self._raft is not None and self._leads() and self._raft.replica.transferee is not None
 
     def _leads(self) -> bool:
         return self._raft is not None and self._raft.replica.role is RaftRole.LEADER
