@@ -54,7 +54,10 @@ def decode_meta(data: bytes | None, where: str) -> StoreMeta:
     """
     if data is None:
         raise StoreError(
-            "E_STORE_FOREIGN", f"{where} is a database, but none of ours (or its creation was cut off)"
+            "E_STORE_FOREIGN",
+            f"{where} is a database, but none of ours. If it once was this node's, it has lost everything it "
+            "held: then keep it for examination, do not run `init` again under the same node id, and come "
+            "back with a new one. If `init` was cut off here just now, delete the folder and run it again",
         )
     try:
         fields = as_array(
