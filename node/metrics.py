@@ -37,43 +37,62 @@ _RECORDS_BUCKETS: Final = (0, 1, 2, 5, 10, 50, 100, 500, 1_000, 2_000, 5_000)
 class NodeMetrics:
     """All figures of one node, in a registry of their own. Observed on the loop's thread."""
 
-    def __init__(
+    def __init__(self) -> None:
+        """Distributions only; `show` adds what is read at the moment of asking."""
+        self.registry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self.registry)
+        self._block_records = Histogram(
+            "tiezheng_ledger_block_records",
+            "Records in a block.",
+            buckets=_RECORDS_BUCKETS,
+            registry=self.registry,
+        )
+        self._quorum_latency = Histogram(
+            "tiezheng_cosign_quorum_latency_seconds",
+            "From applying a block here to knowing it final.",
+            buckets=_LATENCY_BUCKETS_S,
+            registry=self.registry,
+        )
+        self._rejected = Counter(
+            "tiezheng_cosign_rejected",
+            "Notes or signature lines that were not what they claim.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._verify_failures = Counter(
+            "tiezheng_verify_failures",
+            "Answers or blocks that did not check against this node's own derivation.",
+            ["reason"],
+            registry=self.registry,
+        )
+
+    def show(
         self,
         standing: Callable[[], Standing],
         stats: Callable[[], NodeStats],
         sizes: Callable[[], dict[str, int]],
         certificate_end_s: dict[str, int],
     ) -> None:
-        """`sizes`: bytes by kind ("chain", "derived", "free"). `certificate_end_s`: end of each certificate
-        by name.
+        """Add the figures of the moment. `sizes`: bytes by kind ("chain", "derived", "free").
+        `certificate_end_s`: end of each certificate by name.
         """
-        self.registry = CollectorRegistry(auto_describe=False)
-        ProcessCollector(registry=self.registry)
         self.registry.register(_Snapshot(standing, stats, sizes, certificate_end_s))
-        self.block_records = Histogram(
-            "tiezheng_ledger_block_records",
-            "Records in a block.",
-            buckets=_RECORDS_BUCKETS,
-            registry=self.registry,
-        )
-        self.quorum_latency = Histogram(
-            "tiezheng_cosign_quorum_latency_seconds",
-            "From applying a block here to knowing it final.",
-            buckets=_LATENCY_BUCKETS_S,
-            registry=self.registry,
-        )
-        self.rejected = Counter(
-            "tiezheng_cosign_rejected",
-            "Notes or signature lines that were not what they claim.",
-            ["reason"],
-            registry=self.registry,
-        )
-        self.verify_failures = Counter(
-            "tiezheng_verify_failures",
-            "Answers or blocks that did not check against this node's own derivation.",
-            ["reason"],
-            registry=self.registry,
-        )
+
+    def block_applied(self, records: int) -> None:
+        """A block with so many records was applied."""
+        self._block_records.observe(records)
+
+    def final_after(self, seconds: float) -> None:
+        """A block became final so long after it was applied here."""
+        self._quorum_latency.observe(seconds)
+
+    def note_rejected(self, code: str) -> None:
+        """A note, or a line in it, was refused with this stable code."""
+        self._rejected.labels(code).inc()
+
+    def verify_failed(self, code: str) -> None:
+        """Something did not check against this node's own derivation."""
+        self._verify_failures.labels(code).inc()
 
     def text(self) -> bytes:
         """Return the exposition text. Reads folder sizes; milliseconds."""

@@ -247,7 +247,7 @@ class Reader:
     def _header(self, height: int) -> tuple[Header, bytes]:
         self._require(0 <= height <= self._view.applied_height, f"this node has no block {height}")
         try:
-            leaf = self._view.derived_store.header(height)
+            leaf = self._view.derived_store.header_leaf(height)
             header = parse_header(leaf)
         except LedgerError as error:
             raise self._wrong(f"header {height}: {error}") from error

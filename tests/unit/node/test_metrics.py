@@ -15,11 +15,12 @@ from node.standing import Standing
 def figures(standing: Standing, stats: NodeStats | None = None) -> dict[tuple[str, tuple[str, ...]], float]:
     """Every sample by name and label values."""
     kept = stats or NodeStats()
-    metrics = NodeMetrics(
-        lambda: standing, lambda: kept, lambda: {"chain": 5, "free": 9}, {"tls": 1_900_000_000}
-    )
-    metrics.rejected.labels("E_NOTE_ROOT").inc()
-    metrics.block_records.observe(3)
+    metrics = NodeMetrics()
+    metrics.show(lambda: standing, lambda: kept, lambda: {"chain": 5, "free": 9}, {"tls": 1_900_000_000})
+    metrics.note_rejected("E_NOTE_ROOT")
+    metrics.verify_failed("E_READ_DAMAGED")
+    metrics.block_applied(3)
+    metrics.final_after(0.004)
     text = metrics.text().decode()
     return {
         (
@@ -61,6 +62,8 @@ def test_names_that_alarms_hang_on() -> None:
     assert found["tiezheng_tls_certificate_expiry_timestamp_seconds", ("tls",)] == 1_900_000_000
     assert found["tiezheng_cosign_rejected_total", ("E_NOTE_ROOT",)] == 1
     assert found["tiezheng_ledger_block_records_count", ()] == 1
+    assert found["tiezheng_cosign_quorum_latency_seconds_count", ()] == 1
+    assert found["tiezheng_verify_failures_total", ("E_READ_DAMAGED",)] == 1
 
 
 def test_what_is_unknown_is_absent() -> None:

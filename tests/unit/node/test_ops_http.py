@@ -20,7 +20,8 @@ class Ops:
 
     def __init__(self) -> None:
         self.standing: Standing = VOTER
-        metrics = NodeMetrics(lambda: self.standing, NodeStats, dict, {})
+        metrics = NodeMetrics()
+        metrics.show(lambda: self.standing, NodeStats, dict, {})
         self.door = OpsHttp(lambda: self.standing, lambda: VITALS, metrics).door("127.0.0.1:0")
 
     async def ask(self, path: str, method: str = "GET", **how: object) -> tuple[int, str, dict[str, str]]:
