@@ -93,20 +93,34 @@ class TileShelf:
         E_TILE_ABSENT, DerivedDamagedError.
         """
         size, edge = self._edge
-
-        def reader(level: int, index: int, width: int) -> ExpandedTile:
-            self._require(level, index, width, size)
-            if tile.width_at(level, index, size) == TILE_WIDTH:
-                return self._expanded(level, index)
-            return self._expanded_edge(edge[level])
-
-        return tile.read_hashes(coordinates, reader)
+        tiles: dict[tuple[int, int], ExpandedTile] = {}
+        found = []
+        # The same as `tile.read_hashes`, in one pass and without asking for widths: a proof has thirty
+        # coordinates.
+        for level, index in coordinates:
+            fold = level & 7
+            place = (level >> 3, index >> (8 - fold))
+            expanded = tiles.get(place)
+            if expanded is None:
+                expanded = tiles[place] = self._expanded_at(*place, size, edge)
+            try:
+                found.append(expanded[fold][index & ((TILE_WIDTH >> fold) - 1)])
+            except IndexError as error:
+                words = f"the tree of {size} leaves has no complete subtree {index} of level {level}"
+                raise TileError("E_TILE_ABSENT", words) from error
+        return found
 
     def root_at(self, size: int) -> bytes | None:
         """Return the root of the first `size` leaves, None if there are not so many. Raises
         DerivedDamagedError.
         """
         return root_at(size, self.hashes) if size <= self.size else None
+
+    def _expanded_at(self, level: int, index: int, size: int, edge: tuple[bytes, ...]) -> ExpandedTile:
+        self._require(level, index, 1, size)
+        if tile.width_at(level, index, size) == TILE_WIDTH:
+            return self._expanded(level, index)
+        return self._expanded_edge(edge[level])
 
     def _require(self, level: int, index: int, width: int, size: int) -> None:
         assert 1 <= width <= TILE_WIDTH, "a tile has 1 to 256 hashes"
