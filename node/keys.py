@@ -37,7 +37,7 @@ from node.errors import KeyFileError
 
 _FILE_MAX_BYTES = 64 * 1024
 _SHAPE = re.compile(
-    r"tiezheng-key 1\npurpose ([a-z]{1,16})\nid ([a-z0-9-]{1,32})\nalg ([0-9]{1,3})\n"
+    r"tiezheng-key 1\npurpose ([a-z]{1,16})\nid ([a-z0-9-]{1,32})\nalg ([1-9][0-9]{0,2})\n"
     r"public ([0-9a-f]{64})\nseed ([0-9a-f]{64})\n"
 )
 
