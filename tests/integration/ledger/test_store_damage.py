@@ -120,20 +120,25 @@ def _chain_trials(node: _Node, tmp_path: Path, count: int, seed: int) -> Counter
         shutil.copytree(node.folder / "chain", folder / "chain")
         shutil.copy(node.folder / "head", folder / "head")
         (folder / "chain" / file.name).write_bytes(bad)
-        outcomes[file.suffix or file.name.split("-")[0], _use_chain(folder, node)] += 1
+        outcomes[file.name, _use_chain(folder, node)] += 1
         shutil.rmtree(folder)
     return outcomes
 
 
 def _judge_chain_outcomes(outcomes: Counter[tuple[str, str]]) -> None:
     print(sorted(outcomes.items()))
+    files = {name for name, _ in outcomes}
     noticed = {
-        kind: sum(n for (k, outcome), n in outcomes.items() if k == kind and outcome != "harmless")
-        for kind in (".ldb", ".log", "MANIFEST", "CURRENT")
+        name: sum(n for (file, outcome), n in outcomes.items() if file == name and outcome != "harmless")
+        / sum(n for (file, _), n in outcomes.items() if file == name)
+        for name in files
     }
-    assert all(noticed.values()), noticed
-    total = sum(n for (kind, _), n in outcomes.items() if kind in (".ldb", ".log"))
-    assert noticed[".ldb"] + noticed[".log"] >= 0.9 * total
+    tables = [share for name, share in noticed.items() if name.endswith(".ldb")]
+    # A table whose content was merged into another lies about until the next start; nothing reads it any
+    # more.
+    assert all(share == 0 or share > 0.8 for share in tables), noticed
+    assert max(tables) > 0.8, noticed
+    assert all(share > 0.8 for name, share in noticed.items() if not name.endswith(".ldb")), noticed
 
 
 def test_a_flipped_bit_in_the_chain_store(node: _Node, tmp_path: Path) -> None:
