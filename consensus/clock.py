@@ -7,7 +7,8 @@ cannot stop the chain: when the previous entry is stamped far ahead, the next on
 
 A leader knows its voters' clocks from their votes and heartbeat answers. If so many of them would refuse its next
 stamp that no quorum remains, it appends nothing (its term's first entry included), hands over to the
-up-to-date voter with the lowest clock, and steps down after one election timeout.
+up-to-date voter with the lowest clock, and steps down after one election timeout. It is strict with itself, because
+what it appends outlives its term: in a later term nobody's clock refuses it any more.
 
 Refuses: adjusting clocks, averaging them, and any lower bound.
 """
@@ -52,12 +53,15 @@ def estimates(r: Replica) -> dict[NodeId, int]:
 
 
 def quorum_would_accept(r: Replica) -> bool:
-    """Whether a quorum of voters remains that would not refuse the next stamp. Who is not known does not refuse."""
+    """Whether a quorum of voters is known that would take the next stamp (this node does; who is silent does not count).
+
+    A new leader knows the clocks of the quorum that voted for it, so the question never waits for an answer.
+    """
     previous = r.log.last.stamp_ms
     stamp = next_stamp(r, r.wall_ms)
     if stamp == previous:
         return True
-    against = sum(1 for clock in estimates(r).values() if stamp > clock + r.skew_ms)
+    against = len(r.voters) - 1 - sum(1 for clock in estimates(r).values() if stamp <= clock + r.skew_ms)
     return quorum.survives(r.voters, against)
 
 

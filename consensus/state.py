@@ -89,7 +89,12 @@ class Replica:
         self.clocks: dict[
             NodeId, tuple[int, int]
         ] = {}  # candidate, leader: a voter's wall clock, and when it came
-        # leadership: replication.py
+        self._start_silent()
+        self._find_barrier()
+
+    def _start_silent(self) -> None:
+        """What no start remembers: leadership, reads, and whatever was about to be said."""
+        # leadership: leading.py, replication.py
         self.progress: dict[NodeId, Progress] = {}  # every voter but this one; in order of ids
         self.term_start: Index = 0  # own term's first entry; 0 while it is not appended
         self.heartbeat_at_ms = 0
@@ -114,7 +119,6 @@ class Replica:
         self.refused: list[Refused] = []
         self.evidence: list[Evidence] = []
         self.halted: str | None = None
-        self._find_barrier()
 
     def _find_barrier(self) -> None:
         """Find a governance entry in the part of the log that was not committed when the store was last written."""
