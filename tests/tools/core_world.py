@@ -18,8 +18,11 @@ from ledger.chain import AppliedBlock, ChainPoint
 from ledger.governance_state import State
 from ledger.store_chain import ChainStore
 from ledger.store_derived import DerivedStore
+from node import notes
+from node.chainbook import ChainBook
 from node.config import Attest, NodeConfig
 from node.errors import HaltedError
+from node.findings import Attested, Seen
 from node.keys import NodeKeys, Purpose, SigningKey, TlsIdentity
 from node.ports import NodeStats, ObservedEntry, Parts, PeerLink, RaftStatus, Role
 
@@ -218,3 +221,55 @@ def parts_of(
     """What `service` would hand to the companions; `attest` changes the pace of cosigning."""
     config = NodeConfig(node_id=core.node_id, genesis="genesis.bin", attest=Attest(**attest), folder=folder)
     return Parts(core, channel, keys or keys_of(core.node_id), config)
+
+
+class Known:
+    """A `standing.Attestation` whose final checkpoint a test sets; `era_notes` by height of the era's end."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.final: Attested | None = None
+        self.covered: Attested | None = None
+        self.convicted: tuple[str, ...] = ()
+        self.era_notes: dict[int, bytes] = {}
+        self._callbacks: list[Callable[[], None]] = []
+
+    def finalize(
+        self, height: int, signers: tuple[str, ...] = ("broker-1", "market-1", "auditor-1")
+    ) -> Attested:
+        """Let the block end at `height` be final (and covered), signed with genesis keys."""
+        self.final = self.covered = self.sign(height, signers)
+        self.tell()
+        return self.final
+
+    def sign(self, height: int, signers: tuple[str, ...]) -> Attested:
+        """The block end at `height`, signed by these nodes."""
+        book = ChainBook(self._core)
+        point = book.point(height)
+        note = world.signed_note(world.genesis(), point.size, point.root, signers)
+        parsed = notes.parse(note, self._core.chain_id)
+        known = book.electorate(height).signers
+        seen = tuple(
+            Seen(known[line.name, line.key_id], point.size, notes.claimed_time(line) or 0, parsed.text, line)
+            for line in parsed.lines
+            if (line.name, line.key_id) in known
+        )
+        return Attested(point, note, seen)
+
+    def seen(self) -> tuple[Seen, ...]:
+        """Those of the final checkpoint."""
+        return self.final.signers if self.final else ()
+
+    def era_note(self, height: int) -> bytes | None:
+        """As set."""
+        ends = [end for end in self.era_notes if end >= height]
+        return self.era_notes[min(ends)] if ends else None
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Told by `tell`."""
+        self._callbacks.append(callback)
+
+    def tell(self) -> None:
+        """Something has changed."""
+        for callback in self._callbacks:
+            callback()
