@@ -39,30 +39,40 @@ class _Told:
 
 
 def _start(folder: Path, seed: int, *more: str) -> "subprocess.Popen[str]":
+    """Start a child; what it tells goes to a file, since lines in a pipe's buffer could be overlooked."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, str(store_child.HERE), str(folder), str(seed), *more]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+    with (folder / "told").open("w") as told:
+        return subprocess.Popen(command, env=environment, stdout=told, stderr=subprocess.PIPE, text=True)
 
 
-def _told(text: str) -> list[_Told]:
+def _told(folder: Path) -> list[_Told]:
+    """Return the complete lines that the newest child has told."""
+    text = (folder / "told").read_text("ascii")
     lines = [line.split() for line in text.splitlines(keepends=True) if line.endswith("\n")]
-    return [
-        _Told(int(a), int(b), c, int(d), e, int(f), g)
-        for a, b, c, d, e, f, g in (line for line in lines if len(line) == store_child.PRINTED)
-    ]
+    assert all(len(line) == store_child.PRINTED for line in lines)
+    return [_Told(int(a), int(b), c, int(d), e, int(f), g) for a, b, c, d, e, f, g in lines]
 
 
 def _run(folder: Path, seed: int, milliseconds: float) -> list[_Told]:
     """Let a child run for a while after its first line, kill it, and return what it told."""
     child = _start(folder, seed)
-    assert child.stdout is not None
-    first = child.stdout.readline()
+    while child.poll() is None and not _told(folder):
+        time.sleep(0.002)
     time.sleep(milliseconds / 1000)
     child.kill()
-    rest, errors = child.communicate(timeout=30)
-    assert first, errors
-    return _told(first + rest)
+    errors = child.communicate(timeout=30)[1]
+    assert _told(folder), errors
+    return _told(folder)
+
+
+def _kill_starting(folder: Path, seed: int, milliseconds: float) -> list[_Told]:
+    """Kill a child so many milliseconds after its birth, most likely while it opens its stores."""
+    child = _start(folder, seed)
+    time.sleep(milliseconds / 1000)
+    child.kill()
+    child.communicate(timeout=30)
+    return _told(folder)
 
 
 def _verdict(folder: Path) -> tuple[Verdict, Slot | None, ChainStore]:
@@ -94,14 +104,6 @@ def _check(folder: Path, told: _Told) -> None:
         assert judge_root(slot, derived.root_at(mark.size)).may_promise
     derived.close()
     chain.close()
-
-
-def _kill_starting(folder: Path, seed: int, milliseconds: float) -> list[_Told]:
-    """Kill a child so many milliseconds after its birth, most likely while it opens its stores."""
-    child = _start(folder, seed)
-    time.sleep(milliseconds / 1000)
-    child.kill()
-    return _told(child.communicate(timeout=30)[0])
 
 
 def _kill_cycles(folder: Path, cycles: int) -> int:
@@ -138,10 +140,10 @@ def test_a_disk_that_fills_up(tmp_path: Path) -> None:
     store_child.make(tmp_path)
     told = _run(tmp_path, 1, 50)
     child = _start(tmp_path, 2, "400000")
-    output, errors = child.communicate(timeout=60)
+    errors = child.communicate(timeout=60)[1]
     assert child.returncode == store_child.EXIT_FATAL, errors
     assert "this process must end" in errors
-    full = _told(output)
+    full = _told(tmp_path)
     assert full[0].counter >= told[-1].counter
     _check(tmp_path, full[-1])
     again = _run(tmp_path, 3, 50)
@@ -184,8 +186,8 @@ def _refused(folder: Path) -> str:
 def _child_refuses(folder: Path) -> None:
     """A real start ends by itself and tells nothing."""
     child = _start(folder, 99)
-    output, _ = child.communicate(timeout=30)
-    assert output == ""
+    child.communicate(timeout=30)
+    assert _told(folder) == []
     assert child.returncode not in (0, store_child.EXIT_FATAL)
 
 
