@@ -130,13 +130,24 @@ Global___CosignerStatus: typing_extensions.TypeAlias = CosignerStatus
 
 @typing.final
 class CheckpointRequest(google.protobuf.message.Message):
-    """next free number: 1"""
+    """next free number: 2"""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    COVERING_HEIGHT_FIELD_NUMBER: builtins.int
+    covering_height: builtins.int
+    """A follower that stands below this height asks for a checkpoint that the keys in force at this height
+    have signed: the final one of the block that ends their era; while their era is open, the newest one
+    with signatures of a majority of voters. Absent: the newest final one.
+    """
     def __init__(
         self,
+        *,
+        covering_height: builtins.int | None = ...,
     ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_covering_height", b"_covering_height", "covering_height", b"covering_height"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_covering_height", b"_covering_height", "covering_height", b"covering_height"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_covering_height", b"_covering_height"]) -> typing.Literal["covering_height"] | None: ...
 
 Global___CheckpointRequest: typing_extensions.TypeAlias = CheckpointRequest
 

@@ -96,7 +96,8 @@ class ReadServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Checkpoint(self, request, context):
-        """The newest checkpoint this node knows to be final (NOT_FOUND when there is none yet).
+        """The newest checkpoint this node knows to be final (NOT_FOUND when there is none yet), or the one that
+        covers a height; see the request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

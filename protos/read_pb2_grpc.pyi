@@ -281,7 +281,9 @@ class ReadStub(typing.Generic[_ReadStatusType, _ReadCheckpointType, _ReadWatchFi
     Status: _ReadStatusType
 
     Checkpoint: _ReadCheckpointType
-    """The newest checkpoint this node knows to be final (NOT_FOUND when there is none yet)."""
+    """The newest checkpoint this node knows to be final (NOT_FOUND when there is none yet), or the one that
+    covers a height; see the request.
+    """
 
     WatchFinal: _ReadWatchFinalType
     """A final checkpoint whenever a newer one is known; sizes only rise. First message: the newest now."""
@@ -363,7 +365,9 @@ class ReadServicer(metaclass=abc.ABCMeta):
         request: protos.read_pb2.CheckpointRequest,
         context: _ServicerContext,
     ) -> typing.Union[protos.read_pb2.CheckpointReply, collections.abc.Awaitable[protos.read_pb2.CheckpointReply]]:
-        """The newest checkpoint this node knows to be final (NOT_FOUND when there is none yet)."""
+        """The newest checkpoint this node knows to be final (NOT_FOUND when there is none yet), or the one that
+        covers a height; see the request.
+        """
 
     @abc.abstractmethod
     def WatchFinal(
