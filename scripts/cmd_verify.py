@@ -127,7 +127,7 @@ def _rows(verified: VerifiedReceipt, trust: TrustFile, commitment: bytes, how: s
     if block is None:
         rows.append(("block 区块", "the receipt brings no header, so it does not say height and time"))
     else:
-        when = f"{_date(block.timestamp_ms // 1000)} (.{block.timestamp_ms % 1000:03} s)"
+        when = _date(block.timestamp_ms // 1000)
         rows.append(("block 区块", f"height {block.height}, term {block.term}, time {when}"))
     return rows
 
