@@ -110,6 +110,7 @@ class SubmitStream:
         self._waiting: dict[int, asyncio.Future[submit_pb2.SubmitReply]] = {}
         self._call: grpc.aio.StreamStreamCall[submit_pb2.SubmitRequest, submit_pb2.SubmitReply] | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
         self.closed = False
 
     async def start(self) -> None:
@@ -132,11 +133,13 @@ class SubmitStream:
         self._waiting[number] = answer
         try:
             async with asyncio.timeout(self._reply_timeout_s):
-                await self._call.write(submit_pb2.SubmitRequest(id=number, envelope=envelope))
+                # gRPC carries one write at a time per stream; a second one before its end breaks the stream.
+                async with self._writing:
+                    await self._call.write(submit_pb2.SubmitRequest(id=number, envelope=envelope))
                 return outcome_of(await answer)
         except TimeoutError as error:
             raise StreamLostError("no answer in time") from error
-        except (grpc.RpcError, grpc.aio.UsageError, asyncio.InvalidStateError) as error:
+        except (grpc.RpcError, grpc.aio.BaseError, asyncio.InvalidStateError) as error:
             raise StreamLostError("the stream broke") from error
         finally:
             self._waiting.pop(number, None)
@@ -149,7 +152,7 @@ class SubmitStream:
                 waiting = self._waiting.get(reply.id)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(reply)
-        except (grpc.RpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
+        except (grpc.RpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
             pass
         finally:
             self.closed = True

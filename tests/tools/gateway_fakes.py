@@ -127,7 +127,8 @@ class FakeDoor:
     async def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
         """See ports.ReadDoor."""
         self.calls.append("consistency")
-        return self._give(self.consistencies, (old_size, new_size))
+        answer: tuple[bytes, ...] = self._give(self.consistencies, (old_size, new_size))
+        return answer
 
     async def ranges(self, size: int, ranges: Sequence[tuple[int, int]]) -> list[RangeProof]:
         """See ports.ReadDoor."""
@@ -137,7 +138,8 @@ class FakeDoor:
     async def receipt(self, index: int, *, with_header: bool) -> bytes:
         """See ports.ReadDoor."""
         self.calls.append("receipt")
-        return self._give(self.receipts, index)
+        answer: bytes = self._give(self.receipts, index)
+        return answer
 
     def _give(self, answers: dict[Any, Any], asked: Any) -> Any:
         answer = answers.get(

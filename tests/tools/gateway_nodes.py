@@ -26,7 +26,8 @@ import grpc.aio
 from gateway_chain import MemoryChain
 
 from ledger.envelope import parse_envelope
-from node.tls_certs import TlsIdentity, new_identity
+from node.keys import TlsIdentity
+from node.tls_certs import new_identity
 from protos import read_pb2, read_pb2_grpc, submit_pb2, submit_pb2_grpc
 
 NOW_S = 1_764_000_000
@@ -63,7 +64,7 @@ class FakeNode:
             options=(("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 8 << 20))
         )
         submit_pb2_grpc.add_SubmitServicer_to_server(_Submit(self), server)
-        read_pb2_grpc.add_ReadServicer_to_server(_Read(self), server)
+        read_pb2_grpc.add_ReadServicer_to_server(_Read(self), server)  # type: ignore[abstract]  # what is asked
         pair = [(self.tls.key_pem, self.tls.cert_pem)]
         mutual = grpc.ssl_server_credentials(pair, self.client_cert_pem, require_client_auth=True)
         plain = grpc.ssl_server_credentials(pair)
@@ -144,6 +145,7 @@ class _Submit(submit_pb2_grpc.SubmitServicer):
             reply = self.node.answer(request.envelope, behaviour)
             if reply is None:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "scripted")
+                return
             reply.id = request.id
             yield reply
 

@@ -9,6 +9,7 @@ from gateway_records import intake_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.adapters.database import open_database
 from gateway.adapters.intake import BATCH_MAX
 from gateway.adapters.store import SqlStore
 from gateway.ports import Admitted
@@ -93,8 +94,6 @@ async def test_ids_and_sources_survive_a_restart(tmp_path: Path) -> None:
     await store.admit(intake_of([1, 2]))
     await store.close()
     database.close()
-    from gateway.adapters.database import open_database  # noqa: PLC0415
-
     database = open_database(tmp_path / "gateway.db", now_ms=2, create=False)
     store = SqlStore(database, "BROKER", FakeClock(), tmp_path)
     assert store.backlog() == 2

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from gateway_fakes import FakeClock, new_store
 from gateway_records import intake_of
-from sqlalchemy import text
+from sqlalchemy import event, text
 
-from gateway.adapters import outbox
 from gateway.adapters.store import SqlStore
 from gateway.domain.anchoring import Piece, Placement, State
 from gateway.domain.finality import Checkpoint, Unproven
@@ -125,29 +124,24 @@ async def test_what_was_believed_survives(store: SqlStore) -> None:
 
 
 async def test_hot_queries_use_their_indexes(store: SqlStore) -> None:
-    """Pending batches and unproven runs are found by partial indexes, not by reading the tables."""
-    plans: list[str] = []
+    """Pending batches and unproven runs are found by partial indexes, not by reading or sorting the tables."""
+    asked: list[tuple[str, tuple[object, ...]]] = []
 
-    def explain(connection: object) -> None:
-        execute = connection.execute  # type: ignore[attr-defined]
+    def remember(_c: object, _k: object, statement: str, parameters: tuple[object, ...], *_: object) -> None:
+        asked.append((statement, parameters))
 
-        def spy(statement: object, *args: object) -> object:
-            compiled = str(
-                statement.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
-            )  # type: ignore[attr-defined]
-            plans.extend(row[3] for row in execute(text(f"EXPLAIN QUERY PLAN {compiled}")))
-            return execute(statement, *args)
-
-        class Spy:
-            """A connection that explains what it runs."""
-
-            dialect = connection.dialect  # type: ignore[attr-defined]
-
-        Spy.execute = staticmethod(spy)  # type: ignore[attr-defined]
-        outbox.pending(Spy(), 0, 10)  # type: ignore[arg-type]
-        outbox.unproven(Spy(), 10, 10)  # type: ignore[arg-type]
-
-    await store._read(explain)
+    event.listen(store._database.readers, "before_cursor_execute", remember)
+    await store.pending(0, 10)
+    await store.unproven(10, 10)
+    event.remove(store._database.readers, "before_cursor_execute", remember)
+    queries = [(s, p) for s, p in asked if s.startswith("SELECT")]
+    with store._database.readers.connect() as connection:
+        plans = [
+            str(row[3])
+            for s, p in queries
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", p)
+        ]
+    assert len(queries) == 2
     assert any("batches_pending" in plan for plan in plans), plans
     assert any("placements_unproven" in plan for plan in plans), plans
     assert not any("TEMP B-TREE" in plan for plan in plans), plans

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -40,7 +40,7 @@ async def made(tmp_path: Path) -> AsyncIterator[tuple[GroupWriter, Database]]:
     database.close()
 
 
-def insert(name: str) -> "module.Callable[[Connection], str]":
+def insert(name: str) -> Callable[[Connection], str]:
     """Return a job that writes a fact."""
 
     def run(connection: Connection) -> str:
