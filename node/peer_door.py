@@ -5,7 +5,7 @@ the pins of this moment when a stream begins, the hello must agree with it, and 
 removed loses its streams at once, not at its next connection.
 
 Rules kept here
-- Order of a stream: TLS with a pinned certificate; role (control and data are for voters); hello; accepted
+- Order of a stream: TLS with a pinned certificate; hello; role (control and data are for voters); accepted
   (initial metadata is sent); frames. Whatever fails ends the stream with a stable code.
 - A full lane is not read any further. A malformed frame ends the stream: no honest node sends one.
 - One stream of a kind per peer: a newer one ends the older. A peer whose folder's instance changed is
@@ -15,7 +15,7 @@ Refuses: consensus (the loop's), notes (the cosigner's), strangers.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, NoReturn
 
 import grpc
@@ -40,6 +40,7 @@ _HELLO_WAIT_S = 5.0
 _log = telemetry.get("peer_door")
 Context = grpc.aio.ServicerContext[Any, Any]
 Frames = AsyncIterator[bytes]
+Decode = Callable[[bytes, str], Message | bytes]  # frame, sender
 
 
 class PeerDoor:
@@ -63,7 +64,7 @@ class PeerDoor:
         self._refusals = refusals
         self._limits = limits
         self._server: grpc.aio.Server | None = None
-        self._streams: dict[tuple[str, str], asyncio.Task[Any]] = {}
+        self._streams: dict[tuple[str, str], asyncio.Event] = {}  # set: this stream must end
         self._instances: dict[str, bytes] = {}
 
     async def start(self, address: str) -> None:
@@ -89,69 +90,55 @@ class PeerDoor:
     def book_changed(self) -> None:
         """End the streams of whoever may not have them any more."""
         book = self._book()
-        for (peer, kind), task in list(self._streams.items()):
+        for (peer, kind), ended in self._streams.items():
             if peer not in book.pins or (kind != "Attest" and not _both_vote(book, peer)):
-                task.cancel()
+                ended.set()
 
     async def _control(self, frames: Frames, context: Context) -> bytes:
-        book = self._book()
-        peer = await self._begin("Control", frames, context)
-
-        def decode(frame: bytes) -> Message | bytes:
-            return decode_control(frame, peer, book.own_id)
-
-        return await self._take_messages(peer, "Control", frames, context, decode)
+        own_id = self._book().own_id
+        return await self._messages("Control", frames, context, lambda f, p: decode_control(f, p, own_id))
 
     async def _data(self, frames: Frames, context: Context) -> bytes:
-        book = self._book()
-        peer = await self._begin("Data", frames, context)
+        own_id = self._book().own_id
+        return await self._messages("Data", frames, context, lambda f, p: decode_append(f, p, own_id))
 
-        def decode(frame: bytes) -> Message | bytes:
-            return decode_append(frame, peer, book.own_id)
-
-        return await self._take_messages(peer, "Data", frames, context, decode)
-
-    async def _take_messages(
-        self,
-        peer: str,
-        kind: str,
-        frames: Frames,
-        context: Context,
-        decode: Callable[[bytes], Message | bytes],
-    ) -> bytes:
-        """Put every message of an accepted stream into a lane of its own until the stream ends."""
+    async def _messages(self, kind: str, frames: Frames, context: Context, decode: Decode) -> bytes:
+        """A stream of consensus: every message goes into a lane of its own until the stream ends."""
+        peer = await self._begin(kind, frames, context)
         lane = self._inbox.open_lane(urgent=kind == "Control")
-        try:
+
+        async def take() -> None:
             async for frame in frames:
-                message = decode(frame)
+                message = decode(frame, peer)
                 if isinstance(message, bytes):
                     raise WireError("E_WIRE_HELLO", "a second hello")
                 await lane.put(message, len(frame))
-        except WireError as error:
-            await self._refuse(context, error, peer)
+
+        try:
+            await self._serve(peer, kind, context, take())
         finally:
             self._inbox.close_lane(lane)
-            self._ended(peer, kind)
         return b""
 
     async def _notes(self, frames: Frames, context: Context) -> None:
         """An Attest stream that a peer has opened: its notes in, ours out."""
         peer = await self._begin("Attest", frames, context)
         box = self._attest.new_outbox()
-        self._attest.opened(peer, box)
-        writer = asyncio.create_task(_write_all(box, context))
-        try:
+
+        async def take() -> None:
             async for frame in frames:
                 hello, note = decode_attest(frame)
                 if hello:
                     raise WireError("E_WIRE_HELLO", "a second hello")
                 self._attest.received(peer, note)
-        except WireError as error:
-            await self._refuse(context, error, peer)
+
+        self._attest.opened(peer, box)
+        writer = asyncio.create_task(_write_all(box, context))
+        try:
+            await self._serve(peer, "Attest", context, take())
         finally:
             self._attest.closed(peer, box)
             writer.cancel()
-            self._ended(peer, "Attest")
 
     async def _begin(self, kind: str, frames: Frames, context: Context) -> str:
         """Everything that happens before a stream counts; returns who it is, or ends the stream."""
@@ -159,29 +146,53 @@ class PeerDoor:
             peer = await self._identify(kind, frames, context)
         except NodeError as error:
             await self._refuse(context, error, peer_address(context))
-        older = self._streams.get((peer, kind))
-        if older is not None:
-            older.cancel()
-        task = asyncio.current_task()
-        assert task is not None, "gRPC runs handlers as tasks"
-        self._streams[peer, kind] = task
         await context.send_initial_metadata(())
         _log.info("peer_stream_accepted", peer=peer, kind=kind.lower())
         return peer
 
+    async def _serve(
+        self, peer: str, kind: str, context: Context, work: Coroutine[object, object, None]
+    ) -> None:
+        """Let an accepted stream work until it ends by itself, is at fault, or is ended from here.
+
+        A handler's task that is cancelled leaves its caller waiting, so ending is an event and an answer.
+        """
+        ended = asyncio.Event()
+        older = self._streams.get((peer, kind))
+        if older is not None:
+            older.set()
+        self._streams[peer, kind] = ended
+        doing, waiting = asyncio.create_task(work), asyncio.create_task(ended.wait())
+        try:
+            await asyncio.wait({doing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if not doing.done():
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "E_PEER_REPLACED")
+            doing.result()
+        except WireError as error:
+            await self._refuse(context, error, peer)
+        finally:
+            doing.cancel()
+            waiting.cancel()
+            if self._streams.get((peer, kind)) is ended:
+                del self._streams[peer, kind]
+
     async def _identify(self, kind: str, frames: Frames, context: Context) -> str:
-        """Who has opened this stream. Raises PeerRefusedError and WireError."""
+        """Who has opened this stream. Raises PeerRefusedError and WireError.
+
+        The hello is read before anything is refused: a refusal that crosses it on the wire would lose its
+        code.
+        """
+        try:
+            async with asyncio.timeout(_HELLO_WAIT_S):
+                first = await anext(frames, b"")
+        except TimeoutError as error:
+            raise PeerRefusedError("E_PEER_HELLO", "no hello in time") from error
         book = self._book()
         peer = book.owner_of(peer_der(context))
         if peer is None or peer == book.own_id:
             raise PeerRefusedError("E_PEER_UNKNOWN", "no node of this chain has that certificate")
         if kind != "Attest" and not _both_vote(book, peer):
             raise PeerRefusedError("E_PEER_ROLE", f"{peer} takes no part in ordering")
-        try:
-            async with asyncio.timeout(_HELLO_WAIT_S):
-                first = await anext(frames, b"")
-        except TimeoutError as error:
-            raise PeerRefusedError("E_PEER_HELLO", "no hello in time") from error
         instance = check_hello(_hello_in(kind, first, peer, book.own_id), book, peer)
         if self._instances.setdefault(peer, instance) != instance:
             raise PeerRefusedError("E_PEER_INSTANCE", f"{peer} came with another data folder than before")
@@ -191,10 +202,6 @@ class PeerDoor:
         self._refusals.note(error.code, who, error.message)
         await context.abort(grpc.StatusCode.PERMISSION_DENIED, error.code)
         raise AssertionError("abort does not return")
-
-    def _ended(self, peer: str, kind: str) -> None:
-        if self._streams.get((peer, kind)) is asyncio.current_task():
-            del self._streams[peer, kind]
 
 
 def _both_vote(book: PeerBook, peer: str) -> bool:

@@ -274,6 +274,8 @@ def _code_of(error: grpc.aio.AioRpcError) -> str:
     """The stable code of a connection that failed."""
     details = error.details() or ""
     if error.code() is grpc.StatusCode.UNAVAILABLE:
+        if details.startswith("E_"):
+            return code_in(details, "E_PEER_ENDED")
         tls = any(word in details.lower() for word in ("ssl", "tls", "certificate", "handshake"))
         return "E_PEER_TLS" if tls else "E_PEER_UNREACHABLE"
     return code_in(details, "E_PEER_ENDED")
