@@ -252,8 +252,16 @@ class Finality:
         self.halted = words
         self._meter.halted()
         self._on_halt(words)
+        while True:
+            try:
+                await self._store.halt(words, error.evidence)
+                break
+            except FatalStorageError:
+                raise
+            except (StorageError, OSError) as refused:
+                self._telemetry.error("evidence_not_stored", reason=type(refused).__name__)
+                await asyncio.sleep(RECONNECT_S)
         self._telemetry.error("anchoring_halted", code=error.code, reason=error.message)
-        await self._store.halt(words, error.evidence)
 
 
 async def _consistent(door: ReadDoor, old: Checkpoint, new: Checkpoint) -> None:

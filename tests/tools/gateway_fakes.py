@@ -2,6 +2,7 @@
 as told.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -168,6 +169,13 @@ class FakeTrust:
         """See ports.Trust."""
         if not receipt.startswith(b"good"):
             raise UntrustedAnswerError("E_PROOF_ROOT", "the path leads elsewhere")
+
+
+async def until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
+    """Wait for a condition that nobody announces."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - it looks from outside, there is no event to wait for
+            await asyncio.sleep(0.005)
 
 
 def new_database(folder: Path) -> Database:
