@@ -109,10 +109,10 @@ class Attestor:
         """The newest cosignature of every key."""
         return self._gathering.seen()
 
-    def era_note(self, height: int) -> bytes | None:
-        """The final note of the first era that ends at or above `height`, if it is closed and known."""
+    def era_note(self, height: int) -> tuple[int, bytes | None] | None:
+        """The end of the era of `height` and its final note; None while that era is open."""
         end = self._book.era_end_after(height - 1)
-        return None if end is None else self._core.derived_store.note(_era_name(end))
+        return None if end is None else (end, self._core.derived_store.note(_era_name(end)))
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call `callback` whenever one of the above has changed."""

@@ -242,6 +242,10 @@ class Reader:
             raise self._wrong(f"tile {level}/{path.index} does not fold to the tree")
         return data[: path.width * 32]
 
+    def damaged_chain(self, words: str) -> ReadError:
+        """Tell that the chain store itself did not check, and return the refusal to raise."""
+        return self._wrong(words, chain=True)
+
     # --- inside -------------------------------------------------------------------------------------------
 
     def _header(self, height: int) -> tuple[Header, bytes]:

@@ -40,8 +40,10 @@ class Attestation(Protocol):
     def seen(self) -> tuple[Seen, ...]:
         """The newest cosignature of every key."""
 
-    def era_note(self, height: int) -> bytes | None:
-        """The final note of the first era that ends at or above `height`; None while that era is open."""
+    def era_note(self, height: int) -> tuple[int, bytes | None] | None:
+        """The end of the era of `height` and its final note (None if this node has not got it); None while
+        that era is open.
+        """
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call `callback` whenever one of the above has changed."""

@@ -260,10 +260,10 @@ class Known:
         """Those of the final checkpoint."""
         return self.final.signers if self.final else ()
 
-    def era_note(self, height: int) -> bytes | None:
+    def era_note(self, height: int) -> tuple[int, bytes | None] | None:
         """As set."""
         ends = [end for end in self.era_notes if end >= height]
-        return self.era_notes[min(ends)] if ends else None
+        return (min(ends), self.era_notes[min(ends)]) if ends else None
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Told by `tell`."""

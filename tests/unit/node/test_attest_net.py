@@ -230,7 +230,7 @@ async def test_a_governance_block_is_signed_with_the_old_keys_until_it_is_final(
     await asyncio.sleep(0.1)
     assert made.cores["broker-1"].mark is not None
     assert made.cores["broker-1"].mark[0] == 1
-    assert made.nodes["broker-1"].era_note(1) is None
+    assert made.nodes["broker-1"].era_note(1) == (1, None)
     core = made.cores["market-1"]
     parts = parts_of(
         core,
@@ -244,7 +244,8 @@ async def test_a_governance_block_is_signed_with_the_old_keys_until_it_is_final(
     made.tasks["market-1"] = asyncio.create_task(node.run())
     await until(lambda: set(final_heights(made).values()) == {2})
     for node_id in VOTERS:
-        note = made.nodes[node_id].era_note(1)
+        end, note = made.nodes[node_id].era_note(1) or (0, None)
+        assert end == 1
         assert note is not None
         assert notes.parse(note, core.chain_id).size == made.cores[node_id].pair.blocks[1].tree_size
         assert made.nodes[node_id].era_note(2) is None
