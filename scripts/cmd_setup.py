@@ -111,6 +111,25 @@ def init_node_command(config_path: Path, as_json: bool) -> None:
     )
 
 
+@init.command("gateway")
+@click.option(
+    "--config", "config_path", required=True, type=click.Path(path_type=Path), help="The gateway's TOML file."
+)
+@json_option
+@command_errors
+def init_gateway_command(config_path: Path, as_json: bool) -> None:
+    """Make the database of the gateway that the configuration describes. Once."""
+    from gateway.app import init_gateway
+    from gateway.errors import GatewayError
+
+    try:
+        database = init_gateway(config_path)
+    except GatewayError as error:
+        raise _guard(error) from error
+    document = {"database": str(database), "next": f"tiezheng gateway run --config {config_path}"}
+    _report(as_json, "tiezheng.init-gateway/1", document)
+
+
 @click.group()
 def key() -> None:
     """Make and show keys."""

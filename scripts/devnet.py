@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from gateway.app import init_gateway
 from scripts import processes
 from scripts.devfolder import DevNetwork, NodePlace, load, save
 from scripts.exit_codes import CommandError, Exit
@@ -48,6 +49,7 @@ def create(folder: Path, port_base: int) -> DevNetwork:
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     built = build_network(folder, port_base)
+    init_gateway(built.gateway.config_path)
     network = DevNetwork(
         folder=folder,
         chain_id=built.chain_id,

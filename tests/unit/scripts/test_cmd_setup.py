@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from e2e_network import free_port_base
 
 from ledger.body import parse_body
 from ledger.governance import genesis_state, policy_text
 from ledger.names import uscc_check_character
+from scripts import devnet
 from scripts.cli import tiezheng
 
 
@@ -104,3 +106,12 @@ def test_a_plan_that_may_not_be_is_refused(tmp_path: Path, quorum: int, extra: s
     assert refused["exit"] == 13
     assert words in f"{refused['code']} {refused['message']}"
     assert not (tmp_path / "g.bin").exists()
+
+
+def test_a_gateways_database_is_made_once(tmp_path: Path) -> None:
+    """`init gateway` on a made network: the database is there already, and a second one is refused."""
+    network = devnet.create(tmp_path / "net", free_port_base())
+    assert (network.gateway_config.parent / "gateway.db").exists()
+    assert _run("init", "gateway", "--config", network.gateway_config)["exit"] == 6
+    (network.gateway_config.parent / "gateway.db").unlink()
+    assert _run("init", "gateway", "--config", network.gateway_config)["exit"] == 0
