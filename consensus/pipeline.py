@@ -52,8 +52,9 @@ class Pipeline:
     def synced(self, batch: int) -> Index:
         """The oldest batch is durable; answers up to where it made the log durable."""
         assert self.flights, f"batch {batch} was never handed out, or reported twice"
-        flight = self.flights.popleft()
+        flight = self.flights[0]
         assert flight.batch == batch, f"batch {batch} reported synced before batch {flight.batch}"
+        self.flights.popleft()
         self.durable = flight.hard_state
         return flight.last
 

@@ -107,21 +107,24 @@ def _pause(world: World, rng: Random) -> str | None:
 
 
 def _partition(world: World, rng: Random) -> str:
-    """Cut links for a while: two halves, one node alone, or single directions."""
+    """Cut links for a while: two halves, one node alone (often the leader), single directions, one node half deaf."""
     until = world.now + 1 + int(rng.random() * 2 * world.options.partition_ms)
     names = [node.id for node in world.order]
-    kind = rng.randrange(3)
-    if kind == 0:
+    leaders = [node.id for node in _leading(world)]
+    one = rng.choice(leaders) if leaders and rng.random() < 0.7 else rng.choice(names)
+    kind = rng.choice(["halves", "alone", "alone", "links", "deaf", "mute"])
+    if kind == "halves":
         left = [name for name in names if rng.random() < 0.5]
         pairs = [(a, b) for a in names for b in names if (a in left) != (b in left)]
-    elif kind == 1:
-        alone = rng.choice(names)
-        pairs = [(a, b) for a in names for b in names if alone in (a, b)]
-    else:
+    elif kind == "alone":
+        pairs = [(a, b) for a in names for b in names if one in (a, b)]
+    elif kind == "links":
         pairs = [(a, b) for a in names for b in names if rng.random() < 0.3]
+    else:
+        pairs = [(a, one) if kind == "deaf" else (one, a) for a in names]
     for pair in pairs:
         world.cut[pair] = until
-    return f"cut {len(pairs)} links until {until}"
+    return f"cut {kind} {one}: {len(pairs)} links until {until}"
 
 
 def _jump(world: World, rng: Random) -> str:
@@ -173,7 +176,7 @@ def _propose(world: World, _rng: Random) -> str | None:
     payloads = []
     for _ in range(world.work.choice([1, 1, 1, 2, 5])):
         world.proposals += 1
-        text = str(world.proposals).ljust(world.options.payload_bytes, ".")
+        text = f"{world.proposals} @{node.host.era} ".ljust(world.options.payload_bytes, ".")
         payloads.append(toyhost.normal(node.raft.next_stamp(wall), text))
     try:
         entries = node.raft.propose(payloads, world.now, wall)

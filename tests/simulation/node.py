@@ -18,6 +18,26 @@ import toyhost
 from tests.simulation.options import Options
 
 
+class EraHost(toyhost.ToyHost):
+    """A host whose check depends on governance: an entry names the last change that its proposer had applied.
+
+    A node that judges an entry before it has applied the change in front of it would refuse a good entry.
+    """
+
+    def __init__(self, core: Any) -> None:
+        super().__init__(core)
+        self.era = 0  # index of the last change applied
+
+    def check(self, entry: Any, proposer: str | None) -> str | None:
+        """Refuse a normal entry of another era."""
+        if (
+            entry.kind is self._core.EntryKind.NORMAL
+            and f"@{self.era}" != toyhost.text_of(entry.payload).split(" ")[1]
+        ):
+            return "E_ERA"
+        return super().check(entry, proposer)
+
+
 class SimNode:
     """State of one process. The world schedules, the oracles watch; this class holds."""
 
@@ -40,7 +60,7 @@ class SimNode:
             apply_max_bytes=2000,
             reads_max=50,
         )
-        self.host = toyhost.ToyHost(core)
+        self.host = EraHost(core)
         self.disk: Any = core.MemoryStorage(toyhost.root(core))
         self.stored_changes: list[int] = []
         self.life = 0  # counts starts; events of an earlier life are void
@@ -82,6 +102,7 @@ class SimNode:
     def _voters_at(self, index: int) -> list[str]:
         """The voters in force once everything up to `index` of the stored log is applied."""
         changes = [i for i in self.stored_changes if i <= index]
+        self.host.era = changes[-1] if changes else 0
         if not changes:
             return self.genesis
         entry = self.disk.entries(changes[-1], changes[-1] + 1, 1)[0]

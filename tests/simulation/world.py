@@ -289,6 +289,7 @@ class World:
         voters = None
         if entries[-1].kind is self.core.EntryKind.GOVERNANCE:
             voters = node.voters = toyhost.voters_of(entries[-1].payload)
+            node.host.era = node.applied
             if not self.oracles.changes or self.oracles.changes[-1][0] < node.applied:
                 self.counts["changes"] += 1
                 self.oracles.changes.append((node.applied, voters))
