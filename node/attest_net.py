@@ -31,7 +31,9 @@ from typing import Final
 
 from ledger import ed25519, note
 from ledger.chain import AppliedBlock
+from ledger.errors import DerivedDamagedError
 from ledger.proof import prove_consistency
+from ledger.store_prepare import condemn
 from node import convictions, evidence, notes, telemetry
 from node.chainbook import ChainBook
 from node.config import Attest
@@ -43,6 +45,7 @@ from node.gathering import Gathering
 from node.keys import Purpose, SigningKey
 from node.metrics import NodeMetrics
 from node.ports import Parts, Role
+from node.start import DERIVED
 
 RESEND_S: Final = 1.0
 INBOX_MAX: Final = 4_096
@@ -70,6 +73,7 @@ class Attestor:
         self._keys = {key.public: key for key in parts.keys.signing}
         self._pace = _pace(parts.config.attest)
         self._evidence_folder = parts.config.data_path / evidence.FOLDER
+        self._derived_folder = parts.config.data_path / DERIVED
         self._inbox: deque[tuple[str, bytes]] = deque(maxlen=INBOX_MAX)
         self._applied_at: deque[tuple[int, float]] = deque(maxlen=_LATENCIES_MAX)
         self._news = asyncio.Event()
@@ -114,6 +118,14 @@ class Attestor:
         end = self._book.era_end_after(height - 1)
         return None if end is None else (end, self._core.derived_store.note(_era_name(end)))
 
+    def ahead(self) -> int:
+        """The largest size that somebody has signed and this node has not applied yet; 0 for none."""
+        return self._gathering.ahead()
+
+    def hear(self, sender: str, raw: bytes) -> None:
+        """Take in a note that came another way than over the channel."""
+        self._on_note(sender, raw)
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call `callback` whenever one of the above has changed."""
         self._changed.append(callback)
@@ -134,17 +146,26 @@ class Attestor:
         self._channel.on_peer(self._on_peer)
 
     async def run(self) -> None:
-        """Sign, collect and send until cancelled. Raises what the stores raise."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                now = time.monotonic()
-                self._collect(now)
-                self._sign_what_is_due(group, now)
-                self._resend(now)
-                if not self._inbox:
-                    await self._wait(now)
-                else:
-                    await asyncio.sleep(0)
+        """Sign, collect and send until cancelled. Raises what the stores raise; a damaged derived store is
+        marked first, so that the next start makes it anew.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._work(group)
+        except* DerivedDamagedError:
+            condemn(self._derived_folder)
+            raise
+
+    async def _work(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            now = time.monotonic()
+            self._collect(now)
+            self._sign_what_is_due(group, now)
+            self._resend(now)
+            if self._inbox:
+                await asyncio.sleep(0)
+            else:
+                await self._wait(now)
 
     async def stop(self) -> None:
         """Nothing to close: the stores and the channel are others'."""

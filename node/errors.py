@@ -77,3 +77,9 @@ class ReadError(NodeError):
     """A question at a read door that cannot be answered: malformed, about what is not there, beyond a limit,
     or about something that this node holds damaged (E_READ_DAMAGED).
     """
+
+
+class FollowError(NodeError):
+    """What a node sent to an observer is not the chain, or not covered by the voters' signatures, or it
+    stopped.
+    """

@@ -100,6 +100,10 @@ class Gathering:
         """Return the newest verified cosignature of every key that gave one, by signer's name."""
         return tuple(sorted(self._seen.values(), key=lambda row: row.signer.name))
 
+    def ahead(self) -> int:
+        """Return the largest size that somebody has signed and this node has not applied yet; 0 for none."""
+        return max((size for parked in self._parked.values() for size in parked.notes), default=0)
+
     # --- events -------------------------------------------------------------------------------------------
 
     def set_applied(self, size: int, now: float) -> None:
