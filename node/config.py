@@ -150,7 +150,10 @@ class Limits:
         "Envelopes of one stream that may be unanswered; beyond it: slow down.", 256, low=1, high=65_536
     )
     tickets_max: int = setting(
-        "Envelopes of all streams that may be unanswered; beyond it: slow down.", 4_096, low=16, high=1_048_576
+        "Envelopes of all streams that may be unanswered; beyond it: slow down.",
+        4_096,
+        low=16,
+        high=1_048_576,
     )
 
 

@@ -110,6 +110,15 @@ def reference(cls: type, path: str = "") -> list[FieldDoc]:
     return rows
 
 
+def reference_table(cls: type) -> str:
+    """Return the settings of `cls` as a Markdown table, for the reference page."""
+    rows = ["| setting | kind | default | meaning |", "|---|---|---|---|"]
+    for row in reference(cls):
+        default = f"`{row.default}`" if row.default else "must be given"
+        rows.append(f"| `{row.path}` | {row.kind} | {default} | {row.words} |")
+    return "\n".join(rows) + "\n"
+
+
 def _dotted(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 

@@ -72,7 +72,7 @@ def write_gateway(folder: Path, port_base: int, institution: str, nodes: Sequenc
 
 def _toml(place: GatewayPlace, institution: str, nodes: Sequence[NodeFacts]) -> str:
     lines = [
-        "# Every setting, with its unit and its consequence: docs/operating/gateway-settings.md",
+        "# Every setting, with its unit and its consequence: docs/operating/gateway.md",
         f'institution = "{institution}"',
         'trust_file = "../policy.txt"',
         "",

@@ -1,5 +1,6 @@
 """A node's configuration: defaults that fit each other, and refusals of what cannot be meant."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import pytest
 
 from node.config import NodeConfig, load_config, parse_config
 from node.errors import ConfigError
-from node.settings import reference
+from node.settings import reference, reference_table
 
+PAGE = Path(__file__).parents[3] / "docs/operating/node-settings.md"
 MINIMAL: dict[str, Any] = {"node_id": "broker-1", "genesis": "../genesis.bin"}
 
 
@@ -67,3 +69,14 @@ def test_every_setting_is_documented() -> None:
     """Words are sentences; numbers carry their unit in the name or the words."""
     for row in reference(NodeConfig):
         assert row.words.endswith("."), row.path
+
+
+def test_the_page_holds_every_setting() -> None:
+    """docs/operating/node-settings.md is the table of the code; REWRITE=1 renews it."""
+    table = reference_table(NodeConfig)
+    text = PAGE.read_text("utf-8")
+    if os.environ.get("REWRITE") == "1":
+        begin, end = text.index("| setting |"), text.rindex("|\n") + 2
+        text = text[:begin] + table + text[end:]
+        PAGE.write_text(text, "utf-8")
+    assert table in text
