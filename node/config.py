@@ -137,13 +137,13 @@ class Limits:
         high=65_536,
     )
     inbox_max_messages: int = setting(
-        "Messages received from peers that wait for the loop; beyond it a peer's stream is not read.",
+        "Messages of one peer's stream that wait for the loop; beyond it the stream is not read.",
         1_024,
         low=16,
         high=65_536,
     )
     inbox_max_bytes: int = setting(
-        "Bytes received from peers that wait for the loop.", 67_108_864, low=1_048_576, high=1_073_741_824
+        "Bytes of one peer's stream that wait for the loop.", 67_108_864, low=1_048_576, high=1_073_741_824
     )
     submit_streams_max: int = setting("Open submission streams of one submitter.", 8, low=1, high=1_024)
     submit_waiting_max: int = setting(
@@ -154,26 +154,6 @@ class Limits:
         4_096,
         low=16,
         high=1_048_576,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """LevelDB sizes."""
-
-    chain_write_buffer_bytes: int = setting(
-        "Write buffer of the chain store; 0 derives one between 4 and 8 MiB from the node id, so that nodes "
-        "do not "
-        "all flush at the same instant.",
-        0,
-        low=0,
-        high=1_073_741_824,
-    )
-    derived_write_buffer_bytes: int = setting(
-        "Write buffer of the derived store. Smaller: more compaction.",
-        67_108_864,
-        low=1_048_576,
-        high=1_073_741_824,
     )
 
 
@@ -217,7 +197,6 @@ class NodeConfig:
     raft: RaftTimes = section(RaftTimes, "Pace of consensus.")
     blocks: Blocks = section(Blocks, "How blocks are gathered.")
     limits: Limits = section(Limits, "Limits of doors and queues.")
-    store: Store = section(Store, "LevelDB sizes.")
     attest: Attest = section(Attest, "Pace of cosigning.")
     telemetry: Telemetry = section(Telemetry, "What the node says about itself.")
     folder: Path = Path()  # where the file stood; set by `load_config`, not a setting

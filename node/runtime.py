@@ -22,6 +22,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from consensus import Config as RaftConfig
@@ -35,7 +36,8 @@ from consensus import (
 )
 from consensus import Role as RaftRole
 from ledger.chain import AppliedBlock
-from ledger.errors import LedgerError
+from ledger.errors import DerivedDamagedError, LedgerError, StoreDamagedError, StoreFatalError
+from ledger.store_prepare import condemn
 from node import telemetry
 from node.applier import RuleBrokenError, Step
 from node.config import NodeConfig
@@ -47,7 +49,7 @@ from node.observed import Observed
 from node.ordering import Ordering
 from node.raft_storage import RaftStorage, disk_batch, raft_hard_state
 from node.refusals import Refusals
-from node.start import Opened
+from node.start import DERIVED, Opened
 from node.writer import Writer
 
 _STEPS_MAX = 256  # messages per turn
@@ -89,6 +91,7 @@ class Runtime:
         self._host = opened.host
         self._applier = opened.applier
         self._store = opened.chain_store
+        self._derived_path = config.data_path / DERIVED
         self._refusals = refusals
         self._sender: Sender | None = None
         self._wake = asyncio.Event()
@@ -125,9 +128,25 @@ class Runtime:
             except TimeoutError:
                 pass  # a deadline of consensus or of the intake
             self._wake.clear()
-            self.turn()
+            self._guarded(self._turn)
 
-    def turn(self) -> None:
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Do a piece of the loop's work; damage that a read meets is not survived as if nothing were."""
+        try:
+            work()
+        except DerivedDamagedError as error:
+            self._condemn(error)
+        except StoreDamagedError as error:
+            # The chain store serves other bytes than were acknowledged: no vote and no signature from here
+            # on.
+            self.view.halt(str(error), b"")
+
+    def _condemn(self, error: LedgerError) -> None:
+        """Have the next start make the derived store anew, and end this run."""
+        condemn(self._derived_path)
+        self.view.fatal(error)
+
+    def _turn(self) -> None:
         """One turn: collect, step, propose, carry out."""
         if self._raft is None:
             self.inbox.take(_STEPS_MAX)  # nobody's business here: an observer's, or a halted node's
@@ -185,6 +204,10 @@ class Runtime:
 
     def _on_synced(self, numbers: Sequence[int]) -> None:
         """The disk has made batches durable, and the head file says so. Called on the loop by the writer."""
+        self._guarded(partial(self._take_synced, numbers))
+        self._wake.set()
+
+    def _take_synced(self, numbers: Sequence[int]) -> None:
         for number in numbers:
             if number < 0:
                 self.observed.synced(number)
@@ -193,7 +216,6 @@ class Runtime:
                 self._synced = number
                 self._release()
         self._drain()
-        self._wake.set()
 
     def _release(self) -> None:
         """Send what rests on batches that are durable."""
@@ -226,7 +248,10 @@ class Runtime:
         except RuleBrokenError as error:
             self.view.halt(str(error), b"")
             return []
-        except LedgerError as error:
+        except DerivedDamagedError as error:
+            self._condemn(error)
+            return []
+        except StoreFatalError as error:
             self.view.fatal(error)
             return []
         self.view.applied(blocks)

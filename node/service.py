@@ -30,7 +30,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeAlias
 
-from ledger.errors import LedgerError, StoreDamagedError, StoreFatalError
+from ledger.errors import DerivedDamagedError, LedgerError, StoreDamagedError, StoreFatalError
 from node import companions, telemetry
 from node.admin_api import AdminDoor
 from node.attest_stream import AttestHub
@@ -282,7 +282,7 @@ def _code_of(error: BaseException) -> ExitCode:
     """How a process that ends with this error ends."""
     if isinstance(error, StoreFatalError):
         return ExitCode.DISK_FAILED
-    if isinstance(error, StoreDamagedError):
+    if isinstance(error, StoreDamagedError) and not isinstance(error, DerivedDamagedError):
         return ExitCode.HALTED
     if isinstance(error, ConfigError | KeyFileError):
         return ExitCode.USAGE

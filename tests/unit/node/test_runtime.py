@@ -26,7 +26,9 @@ from consensus.messages import (
     VoteAnswer,
 )
 from ledger.chain import Chain
+from ledger.errors import DerivedDamagedError, StoreDamagedError
 from ledger.governance import genesis_state
+from ledger.store_prepare import CONDEMNED
 from node.config import NodeConfig, parse_config
 from node.core_view import CoreView
 from node.effects import Committed, NotLeader, Outcome
@@ -255,6 +257,36 @@ async def test_a_committed_body_that_breaks_a_rule_halts(loops: Any) -> None:
     assert loop.runtime._apply_steps(steps) == []
     assert loop.view.halted is not None
     assert "E_CHAIN_HEIGHT" in loop.view.halted
+
+
+async def test_damage_in_the_chain_store_halts(loops: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read that meets other bytes than were acknowledged: no vote after it, and the words are kept."""
+    loop = loops()
+
+    def damaged(*_: object) -> None:
+        raise StoreDamagedError("E_STORE_DAMAGED", "the body at height 3 is another")
+
+    monkeypatch.setattr(loop.runtime._raft, "step", damaged)
+    await loop.receive(Heartbeat("market-1", "broker-1", 3, 0, 1))
+    await loop.until(lambda: loop.view.halted)
+    assert "height 3" in loop.view.raft_status().reason
+
+
+async def test_damage_in_the_derived_store_ends_the_run(
+    loops: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is marked, so that the next start makes it anew."""
+    loop = loops()
+    (tmp_path / "derived").mkdir()
+
+    def damaged(*_: object) -> None:
+        raise DerivedDamagedError("E_DERIVED_DAMAGED", "a tile")
+
+    monkeypatch.setattr(loop.runtime._raft, "step", damaged)
+    await loop.receive(Heartbeat("market-1", "broker-1", 3, 0, 1))
+    await loop.until(lambda: loop.deaths)
+    assert (tmp_path / "derived" / CONDEMNED).exists()
+    assert loop.view.halted is None
 
 
 async def test_a_failed_write_ends_the_process(loops: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from node_cluster import Cluster, free_port_base
 
-from ledger.errors import StoreDamagedError, StoreFatalError
+from ledger.errors import DerivedDamagedError, StoreDamagedError, StoreFatalError
 from node import service
 from node.config import load_config
 from node.errors import ConfigError, ExitCode, KeyFileError, StartError
@@ -87,6 +87,7 @@ def _never(error: BaseException) -> None:
         (KeyFileError("E_KEY_FILE_MODE", ""), ExitCode.USAGE),
         (StoreFatalError("E_STORE_WRITE", ""), ExitCode.DISK_FAILED),
         (StoreDamagedError("E_STORE_DAMAGED", ""), ExitCode.HALTED),
+        (DerivedDamagedError("E_DERIVED_DAMAGED", ""), ExitCode.FAILURE),
         (StartError("E_START_PORT", ""), ExitCode.FAILURE),
         (ZeroDivisionError(), ExitCode.FAILURE),
     ],
