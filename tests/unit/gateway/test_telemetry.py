@@ -1,0 +1,59 @@
+"""The gateway's words about itself."""
+
+import io
+import json
+
+import pytest
+
+from gateway import telemetry
+
+
+def test_one_line_is_one_object() -> None:
+    """With event, level, time and fields; below the level nothing."""
+    stream = io.StringIO()
+    out = telemetry.set_up("info", "json", stream)
+    out.debug("hidden")
+    out.info("gateway_started", http="127.0.0.1:7680", backlog=3)
+    (line,) = stream.getvalue().splitlines()
+    document = json.loads(line)
+    assert document.pop("time").endswith("Z")
+    assert document == {
+        "event": "gateway_started",
+        "level": "info",
+        "program": "gateway",
+        "http": "127.0.0.1:7680",
+        "backlog": 3,
+    }
+
+
+def test_values_cannot_forge_lines() -> None:
+    """Control characters are escaped, long values cut."""
+    stream = io.StringIO()
+    telemetry.set_up("info", "json", stream).warning("x", reason="a\nb\x1b[31m", long="y" * 9_999)
+    document = json.loads(stream.getvalue())
+    assert document["reason"] == "a\\x0ab\\x1b[31m"
+    assert len(document["long"]) == telemetry.VALUE_MAX
+
+
+def test_bytes_are_never_written() -> None:
+    """They are digests or payloads."""
+    with pytest.raises(AssertionError):
+        telemetry.set_up("info", "json", io.StringIO()).info("x", commitment=b"\x00" * 32)
+
+
+def test_people_may_read_text() -> None:
+    """The other style is for terminals."""
+    stream = io.StringIO()
+    telemetry.set_up("debug", "text", stream).info("gateway_started", chain="test")
+    assert "gateway_started" in stream.getvalue()
+
+
+def test_an_exception_is_told_without_its_message() -> None:
+    """Messages repeat values; type and places do not."""
+    try:
+        raise ValueError("13800001234")
+    except ValueError as error:
+        words = telemetry.places(error)
+    assert "13800001234" not in words
+    assert words.startswith("ValueError at test_telemetry.py:")
+    assert telemetry.places(ValueError("x")) == "ValueError"
