@@ -34,6 +34,7 @@ from node.following import Tail
 from node.metrics import NodeMetrics
 from node.ports import ObservedEntry, Parts, Role
 from node.standing import Following
+from node.tls_certs import der_to_pem
 from protos import read_pb2 as pb
 from protos.read_pb2_grpc import ReadStub
 
@@ -203,7 +204,7 @@ class Observer:
     async def _dial(self, source: str) -> grpc.aio.Channel:
         """Return a connected channel. Raises FollowError E_FOLLOW_UNREACHABLE."""
         peer = self._peers[source]
-        pins = self._core.governance.node_tls_pins().get(source, ())
+        pins = tuple(filter(_is_certificate, self._core.governance.node_tls_pins().get(source, ())))
         if pins:
             channel = self._channel(source, peer, pins)
             if await _connected(channel):
@@ -248,6 +249,15 @@ async def _connected(channel: grpc.aio.Channel) -> bool:
                 await channel.wait_for_state_change(state)
                 state = channel.get_state(try_to_connect=True)
     except TimeoutError:
+        return False
+    return True
+
+
+def _is_certificate(der: bytes) -> bool:
+    """Governance checks a pin's outline only; what is no certificate cannot be dialled with."""
+    try:
+        der_to_pem(der)
+    except ValueError:
         return False
     return True
 
