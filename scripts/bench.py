@@ -17,6 +17,7 @@ import hashlib
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -67,6 +68,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="write docs/benchmark.md")
     parser.add_argument("--only", help="only this door: node or gateway")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` stops the network
     folder = Path(tempfile.mkdtemp(prefix="tiezheng-bench-"))
     network = devnet.create(folder / "network", arguments.port_base)
     try:
@@ -91,7 +93,7 @@ def main() -> int:
 def measure(network: DevNetwork, door: str, shape: Shape) -> Row:
     """Measure one line of the plan."""
     time.sleep(_SETTLE_S)
-    leader = str(request(f"{network.nodes[0].read_url}/v1/status").json()["leader"])
+    leader = _leader(network)
     disk, cpu, machine, since = _disk(network), _cpu(network), _machine_cpu(), time.monotonic()
     own = sum(os.times()[:2])
     load = NodeDoor(network, leader) if door == "node" else GatewayDoor(network)
@@ -110,6 +112,17 @@ def measure(network: DevNetwork, door: str, shape: Shape) -> Row:
         reference_us(),
         max(0.0, others),
     )
+
+
+def _leader(network: DevNetwork) -> str:
+    """Return the node that says it leads; waits a little while nobody does."""
+    for _ in range(200):
+        for place in network.nodes:
+            status = request(f"{place.read_url}/v1/status").json()
+            if status["role"] == "leader":
+                return str(status["node_id"])
+        time.sleep(0.05)
+    raise SystemExit("no node leads within 10 s")
 
 
 def reference_us() -> float:

@@ -28,7 +28,7 @@ from scripts.web import read_key_file
 
 _MESSAGE_MAX = 16 << 20
 _RETRY_S = 0.02
-_DRAIN_S = 120
+_DRAIN_S = 60
 
 
 @dataclass(slots=True)
@@ -99,11 +99,30 @@ class NodeDoor:
         self._result = Result()
 
     async def run(self, shape: Shape) -> Result:
-        """Load for `shape.seconds`, wait for what is outstanding, and return what was measured."""
-        serial = 0
+        """Load for `shape.seconds`, wait for what is outstanding, and return what was measured.
+
+        Raises RuntimeError (in a group) when the door refuses, TimeoutError when it stops answering.
+        """
         slots = asyncio.Semaphore(shape.outstanding)
-        replies = asyncio.create_task(self._replies(shape.batch, slots))
-        finals = asyncio.create_task(self._finals())
+        try:
+            async with asyncio.timeout(shape.seconds + _DRAIN_S), asyncio.TaskGroup() as tasks:
+                replies = tasks.create_task(self._replies(shape.batch, slots))
+                finals = tasks.create_task(self._finals())
+                await self._load(shape, slots)
+                await self._queue.put(None)
+                await replies
+                while self._waiting:
+                    self._settled.clear()
+                    await self._settled.wait()
+                finals.cancel()
+        finally:
+            await self._submit.close()
+            await self._read.close()
+        return self._result
+
+    async def _load(self, shape: Shape, slots: asyncio.Semaphore) -> None:
+        """Send until the time is over, then wait until every request has its answer."""
+        serial = 0
         since = time.perf_counter()
         while time.perf_counter() - since < shape.seconds:
             await slots.acquire()
@@ -113,20 +132,9 @@ class NodeDoor:
             message = submit_pb2.SubmitRequest(id=serial, envelope=envelope.raw)
             self._begun[serial] = (time.perf_counter(), message)
             await self._queue.put(message)
-        async with asyncio.timeout(_DRAIN_S):
-            for _ in range(shape.outstanding):
-                await slots.acquire()
-            self._result.seconds = time.perf_counter() - since
-            await self._queue.put(None)
-            await replies
-            while self._waiting:
-                self._settled.clear()
-                await self._settled.wait()
-        finals.cancel()
-        await asyncio.gather(finals, return_exceptions=True)
-        await self._submit.close()
-        await self._read.close()
-        return self._result
+        for _ in range(shape.outstanding):
+            await slots.acquire()
+        self._result.seconds = time.perf_counter() - since
 
     async def _requests(self) -> AsyncIterator[submit_pb2.SubmitRequest]:
         while (message := await self._queue.get()) is not None:
