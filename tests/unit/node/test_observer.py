@@ -121,7 +121,7 @@ async def test_it_accepts_what_a_majority_of_voters_has_signed(made: tuple[World
     assert world_.core.root == source.core.root
     await world_.until(lambda: world_.core.mark is not None and world_.core.mark[0] == 5)
     source.apply(1)
-    source.cover(("broker-1", "regulator-1"))
+    source.cover(("broker-1",))
     await world_.until(lambda: world_.now().tip_height == 6)
     await asyncio.sleep(0.05)
     assert world_.core.applied_height == 5
