@@ -6,6 +6,7 @@ processes, shows how it is noticed and by whom, and leaves the network as it fou
 Refuses: claiming success that was not observed; a drill whose expectation fails ends with an error and says what it saw.
 """
 
+import json
 import secrets
 import shutil
 import time
@@ -143,13 +144,16 @@ def _start_expecting_refusal(network: DevNetwork, victim: NodePlace) -> str:
 
 
 def _last_reason(telemetry: str) -> str:
+    """Return the newest reason that a process gave in its telemetry, else its last words."""
     lines = [line for line in telemetry.splitlines() if line.strip()]
-    telling = [
-        line
-        for line in lines
-        if '"level": "error"' in line or "error" in line.lower() or "halt" in line.lower()
-    ]
-    return (telling or lines or ["(nothing was written)"])[-1]
+    for line in reversed(lines):
+        try:
+            document = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(document, dict) and document.get("reason"):
+            return f"{document['reason']} [{document.get('code', '')}]"
+    return lines[-1] if lines else "(nothing was written)"
 
 
 def demo_outage(network: DevNetwork) -> dict[str, str]:

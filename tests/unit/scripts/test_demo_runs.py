@@ -20,10 +20,11 @@ def test_exactly_one_bit_of_the_largest_file_is_flipped(tmp_path: Path) -> None:
     assert (tmp_path / "CURRENT").read_bytes() == bytes(5000)
 
 
-def test_the_telling_line_of_the_telemetry_is_picked() -> None:
-    """The reason, not the last line that happens to stand there."""
-    telemetry = '{"event": "opened"}\n{"event": "not_started", "level": "error", "reason": "damaged"}\n{"event": "bye"}\n'
-    assert "damaged" in demo_runs._last_reason(telemetry)
+def test_the_reason_is_picked_from_the_telemetry() -> None:
+    """In plain words with its code, not the last line that happens to stand there."""
+    telemetry = '{"event": "opened"}\n{"event": "not_started", "code": "E_X", "reason": "damaged"}\n{"event": "bye"}\n'
+    assert demo_runs._last_reason(telemetry) == "damaged [E_X]"
+    assert demo_runs._last_reason("Traceback\nValueError: x") == "ValueError: x"
     assert demo_runs._last_reason("") == "(nothing was written)"
 
 
