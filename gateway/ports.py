@@ -155,8 +155,15 @@ class FinalityStore(Protocol):
         """Return up to `limit` committed runs that lie below `size`, by rising index, with their leaves."""
         ...
 
-    async def finalise(self, runs: Sequence[Unproven]) -> list[int]:
-        """Mark runs final, durably; return when each run's batch had been received, in ms."""
+    async def anything_unproven(self) -> bool:
+        """Return whether any committed run waits for finality."""
+        ...
+
+    async def finalise(self, runs: Sequence[Unproven], believed: Checkpoint | None) -> list[int]:
+        """Mark runs final and, unless None, store the checkpoint that makes them so, in one durable transaction.
+
+        Return when each run's batch had been received, in ms.
+        """
         ...
 
     async def halt(self, words: str, evidence: Mapping[str, bytes]) -> None:

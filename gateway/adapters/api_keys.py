@@ -20,9 +20,7 @@ Refuses: storing keys, making sources exist.
 """
 
 import hmac
-import secrets
 import tomllib
-from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -73,14 +71,6 @@ def _parse_key(name: str, table: Any, where: str) -> ApiKey:
     ):
         raise ConfigError("E_API_KEYS", f"{where}: records_per_s and burst of keys.{name} are whole numbers")
     return ApiKey(name, bytes.fromhex(digest), None if everything else frozenset(sources), float(rate), burst)
-
-
-def new_key(name: str, sources: Sequence[str]) -> tuple[str, str]:
-    """Return a fresh secret (32 random bytes as text) and the table that makes it an API key; the secret is shown once."""
-    secret = f"tzk_{secrets.token_urlsafe(32)}"
-    listed = ", ".join(f'"{source}"' for source in sources)
-    digest = sha256(secret.encode("ascii")).hexdigest()
-    return secret, f'[keys.{name}]\nsha256 = "{digest}"\nsources = [{listed}]\n'
 
 
 class ApiKeyFile:

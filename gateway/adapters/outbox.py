@@ -181,6 +181,12 @@ def unproven(connection: Connection, size: int, limit: int) -> list[tuple[Unprov
     return found
 
 
+def anything_unproven(connection: Connection) -> bool:
+    """Return whether any committed run waits for finality."""
+    query = select(placements.c.first_index).where(_is(placements.c.state, PLACED_COMMITTED)).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def finalise(connection: Connection, runs: Sequence[Unproven]) -> list[int]:
     """Mark runs final; return when each one's batch had been received, in ms."""
     where = and_(

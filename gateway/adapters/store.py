@@ -109,9 +109,19 @@ class SqlStore:
         """See ports.FinalityStore."""
         return await self._read(lambda connection: outbox.unproven(connection, size, limit))
 
-    async def finalise(self, runs: Sequence[Unproven]) -> list[int]:
+    async def anything_unproven(self) -> bool:
         """See ports.FinalityStore."""
-        return await self._writer.call(lambda connection: outbox.finalise(connection, runs))
+        return await self._read(outbox.anything_unproven)
+
+    async def finalise(self, runs: Sequence[Unproven], believed: Checkpoint | None) -> list[int]:
+        """See ports.FinalityStore."""
+
+        def run(connection: Connection) -> list[int]:
+            if believed is not None:
+                outbox.believe(connection, believed)
+            return outbox.finalise(connection, runs)
+
+        return await self._writer.call(run)
 
     async def halt(self, words: str, evidence: Mapping[str, bytes]) -> None:
         """See ports.FinalityStore. The evidence is on disk before the reason is stored."""

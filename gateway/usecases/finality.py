@@ -147,10 +147,7 @@ class Finality:
             if self.halted:
                 continue
             try:
-                if self._newest is not None:
-                    await self._connect(*self._newest)
-                while await self._prove_round():
-                    pass
+                await self._advance()
             except ContradictionError as error:
                 await self._halt(error)
             except FatalStorageError:
@@ -160,58 +157,79 @@ class Finality:
                 self._news.set()
                 await asyncio.sleep(RECONNECT_S)
 
-    async def _connect(self, candidate: Checkpoint, door: ReadDoor) -> None:
-        """Believe `candidate` if it extends what is believed. Raises ContradictionError, LedgerUnreachableError."""
-        relation = relate(self.believed, candidate)
-        if relation in (Relation.OLDER, Relation.SAME):
+    async def _advance(self) -> None:
+        """Accept the newest checkpoint and prove every committed run below it.
+
+        The checkpoint is stored in the same transaction as the first runs that it makes final: never later, and a lone
+        record costs one commit instead of two. Raises ContradictionError, LedgerUnreachableError, StorageError.
+        """
+        fresh = None if self._newest is None else await self._connected(*self._newest)
+        current = fresh or self.believed
+        if current is None:
             return
-        old = self.believed
-        if old is not None:
-            evidence = {"believed.note": old.note, "contradicting.note": candidate.note}
-            if relation is Relation.CONTRADICTS:
-                raise ContradictionError(
-                    "E_CHAIN_FORKED",
-                    f"two checkpoints of size {candidate.size} bear the trusted quorum's signatures and have different "
-                    "roots: the chain has been forked by those who signed both",
-                    evidence,
+        more = True
+        while more:
+            found = await self._store.unproven(current.size, RUNS_PER_ROUND)
+            leaves = dict(found)
+            ranges = join_ranges([run for run, _ in found], LEAVES_PER_RANGE)
+            for start in range(0, len(ranges), RANGES_PER_CALL):
+                part = ranges[start : start + RANGES_PER_CALL]
+                await self._require_ours(current, part, leaves)
+                await self._finalise(
+                    [run for one in part for run in one.runs], current, store=fresh is not None
                 )
-            await self._proved_by_somebody(
-                lambda asked: _consistent(asked, old, candidate),
-                first=door,
-                words=f"no node can prove that the signed checkpoint of size {candidate.size} extends the signed one "
-                f"of size {old.size}",
-                evidence=evidence,
-            )
-        await self._store.believe(candidate)
-        self.believed = candidate
+                fresh = None
+            more = len(found) == RUNS_PER_ROUND
+        if fresh is not None:
+            await self._store.believe(fresh)
+            self.believed = fresh
+        self._waiting = await self._store.anything_unproven()
 
-    async def _prove_round(self) -> bool:
-        """Prove some committed runs below the believed checkpoint; return whether there may be more."""
-        believed = self.believed
-        if believed is None:
-            return False
-        found = await self._store.unproven(believed.size, RUNS_PER_ROUND)
-        if not found:
-            self._waiting = False
-            return False
-        leaves = dict(found)
-        ranges = join_ranges([run for run, _ in found], LEAVES_PER_RANGE)
-        for start in range(0, len(ranges), RANGES_PER_CALL):
-            part = ranges[start : start + RANGES_PER_CALL]
-            await self._proved_by_somebody(
-                lambda asked, part=part: _included(asked, believed, part, leaves),  # type: ignore[misc]
-                first=self._newest[1] if self._newest else self._doors[0],
-                words=f"no node can prove our records in the signed checkpoint of size {believed.size}, although the "
-                "leader answered that they are there",
-                evidence=_evidence(believed, part, leaves),
-            )
-            await self._finalise([run for one in part for run in one.runs], believed.size)
-        return len(found) == RUNS_PER_ROUND
+    async def _connected(self, candidate: Checkpoint, door: ReadDoor) -> Checkpoint | None:
+        """Return `candidate` if it is newer than what is believed and extends it, None if it is not newer.
 
-    async def _finalise(self, runs: Sequence[Unproven], size: int) -> None:
-        received_ms = await self._store.finalise(runs)
+        Raises ContradictionError, LedgerUnreachableError.
+        """
+        relation, old = relate(self.believed, candidate), self.believed
+        if relation in (Relation.OLDER, Relation.SAME):
+            return None
+        if old is None:
+            return candidate
+        evidence = {"believed.note": old.note, "contradicting.note": candidate.note}
+        if relation is Relation.CONTRADICTS:
+            raise ContradictionError(
+                "E_CHAIN_FORKED",
+                f"two checkpoints of size {candidate.size} bear the trusted quorum's signatures and have different "
+                "roots: the chain has been forked by those who signed both",
+                evidence,
+            )
+        await self._proved_by_somebody(
+            lambda asked: _consistent(asked, old, candidate),
+            first=door,
+            words=f"no node can prove that the signed checkpoint of size {candidate.size} extends the signed one "
+            f"of size {old.size}",
+            evidence=evidence,
+        )
+        return candidate
+
+    async def _require_ours(
+        self, current: Checkpoint, ranges: Sequence[Range], leaves: dict[Unproven, bytes]
+    ) -> None:
+        """Return if our stored leaves stand in these ranges of the checkpoint's tree. Raises as `_connected`."""
+        await self._proved_by_somebody(
+            lambda asked: _included(asked, current, ranges, leaves),
+            first=self._newest[1] if self._newest else self._doors[0],
+            words=f"no node can prove our records in the signed checkpoint of size {current.size}, although the "
+            "leader answered that they are there",
+            evidence=_evidence(current, ranges, leaves),
+        )
+
+    async def _finalise(self, runs: Sequence[Unproven], current: Checkpoint, *, store: bool) -> None:
+        """Mark runs final and, if `store`, the checkpoint believed, in one commit; then tell whoever waits."""
+        received_ms = await self._store.finalise(runs, current if store else None)
+        self.believed = current
         now_ms = self._clock.wall_ms()
-        self._meter.proved([(now_ms - moment) / 1_000 for moment in received_ms], size)
+        self._meter.proved([(now_ms - moment) / 1_000 for moment in received_ms], current.size)
         self._on_final({run.batch_id for run in runs})
 
     async def _proved_by_somebody(

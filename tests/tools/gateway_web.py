@@ -81,7 +81,7 @@ class Api:
             [(batch_id, Placement(0, count, State.COMMITTED, 12, index, 1_764_000_001_000))]
         )
         if final:
-            await self.store.finalise([Unproven(batch_id, 0, count, index)])
+            await self.store.finalise([Unproven(batch_id, 0, count, index)], None)
         self.services.waiting.changed([batch_id])
 
     async def fail(self, batch_id: int, code: str) -> None:

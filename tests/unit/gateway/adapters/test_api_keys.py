@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from gateway_world import write_private
 
-from gateway.adapters.api_keys import ApiKeyFile, new_key, parse_keys
+from gateway.adapters.api_keys import ApiKeyFile, parse_keys
 from gateway.errors import ConfigError
 
 DIGEST = hashlib.sha256(b"secret-1").hexdigest()
@@ -90,14 +90,3 @@ def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     write_private(path, GOOD)
     assert keys.refresh()
     assert keys.problem == ""
-
-
-def test_a_new_key_fits_its_table() -> None:
-    """A made key has 256 bits, is found by its own table, and two are never the same."""
-    secret, table = new_key("app", ["PUSH.SMS"])
-    (key,) = parse_keys(table, "f")
-    assert key.digest == hashlib.sha256(secret.encode()).digest()
-    assert key.sources == frozenset({"PUSH.SMS"})
-    assert len(secret) >= 43
-    assert new_key("app", ["PUSH.SMS"])[0] != secret
-    assert parse_keys(new_key("all", ["*"])[1], "f")[0].sources is None

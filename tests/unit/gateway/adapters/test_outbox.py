@@ -55,7 +55,7 @@ async def test_runs_wait_for_a_checkpoint_that_covers_them(store: SqlStore) -> N
     found = await store.unproven(52, 10)
     assert [run for run, _ in found] == [Unproven(2, 0, 2, 40), Unproven(1, 0, 2, 50)]
     assert await store.unproven(52, 1) == found[:1]
-    await store.finalise([run for run, _ in found])
+    await store.finalise([run for run, _ in found], None)
     assert await store.unproven(99, 10) == []
     placements = await store.placements([1, 2])
     assert [p.state for runs in placements.values() for p in runs] == [State.FINAL, State.FINAL]
@@ -65,7 +65,7 @@ async def test_finality_is_for_committed_runs_only(store: SqlStore) -> None:
     """A failed run never becomes final, whatever is asked."""
     await store.admit(intake_of([1]))
     await store.place([(1, Placement(0, 1, State.FAILED, code="E_X"))])
-    await store.finalise([Unproven(1, 0, 1, 0)])
+    await store.finalise([Unproven(1, 0, 1, 0)], None)
     assert (await store.placements([1]))[1][0].state is State.FAILED
 
 
@@ -89,7 +89,7 @@ async def test_a_settled_batch_is_marked(store: SqlStore) -> None:
         [(1, Placement(0, 1, State.FAILED, code="E_X")), (1, Placement(1, 1, State.COMMITTED, 1, 5, 1))]
     )
     assert await state() == 1
-    await store.finalise([Unproven(1, 1, 1, 5)])
+    await store.finalise([Unproven(1, 1, 1, 5)], None)
     assert await state() == 2
 
 

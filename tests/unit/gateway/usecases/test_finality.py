@@ -15,7 +15,7 @@ from gateway.adapters.clock import SystemClock
 from gateway.adapters.store import SqlStore
 from gateway.adapters.trust_file import FileTrust
 from gateway.domain.anchoring import Placement, State
-from gateway.domain.finality import Checkpoint
+from gateway.domain.finality import Checkpoint, Unproven
 from gateway.errors import LedgerUnreachableError, StorageError
 from gateway.usecases import finality as module
 from gateway.usecases.finality import Finality
@@ -185,9 +185,12 @@ async def test_a_checkpoint_without_quorum_is_passed_over(store: SqlStore) -> No
     """The node that shows it is left for the next one."""
     async with following(store) as scene:
         scene.doors[0].lies.add("unsigned")
+        scene.doors[1].down = True
         await scene.commit([1])
+        await until(lambda: "E_QUORUM" in scene.meter.reasons)
+        assert not scene.final
+        scene.doors[1].down = False
         await until(lambda: scene.final == {1})
-        assert "E_QUORUM" in scene.meter.reasons
         assert not scene.halted
 
 
@@ -198,6 +201,17 @@ async def test_a_mute_node_is_left_when_records_wait(store: SqlStore) -> None:
         await scene.commit([1])
         await until(lambda: scene.final == {1})
         assert scene.doors[1].watched >= 1
+
+
+async def test_a_node_that_stays_behind_is_left_too(store: SqlStore) -> None:
+    """It showed a checkpoint once; when records beyond it wait and nothing newer comes, the next node is watched."""
+    async with following(store) as scene:
+        await scene.commit([1])
+        await until(lambda: scene.final == {1})
+        first = scene.doors[0] if scene.doors[0].watched else scene.doors[1]
+        first.mute = True
+        await scene.commit([2])
+        await until(lambda: scene.final == {1, 2})
 
 
 async def test_unreachable_nodes_prove_nothing(store: SqlStore) -> None:
@@ -296,16 +310,33 @@ async def test_an_older_checkpoint_changes_nothing(store: SqlStore) -> None:
 
 
 async def test_a_full_disk_only_delays(store: SqlStore) -> None:
-    """Nothing is called final before the believed checkpoint is durable."""
-    original, failures = store.believe, [StorageError("E_STORAGE_FULL", "no room")] * 2
+    """Nothing is called final before it and the checkpoint are durable."""
+    original, failures = store.finalise, [StorageError("E_STORAGE_FULL", "no room")] * 2
 
-    async def believe(checkpoint: Checkpoint) -> None:
+    async def finalise(runs: Sequence[Unproven], believed: Checkpoint | None) -> list[int]:
         if failures:
             raise failures.pop()
-        await original(checkpoint)
+        assert believed is not None
+        return await original(runs, believed)
 
-    store.believe = believe  # type: ignore[method-assign]
+    store.finalise = finalise  # type: ignore[method-assign]
     async with following(store) as scene:
         await scene.commit([1])
         await until(lambda: scene.final == {1})
         assert "finality_delayed" in scene.telemetry.events()
+        believed = await store.believed()
+        assert believed is not None
+
+
+async def test_a_chain_that_grows_without_our_records_is_followed(store: SqlStore) -> None:
+    """The believed checkpoint moves on with every final one."""
+    async with following(store) as scene:
+        scene.chain.finalise()
+        await until(lambda: scene.finality.believed is not None)
+        raw = seal_envelope(scene.chain.chain_id, *SUBMITTER, intake_of([9]).leaves, seed(*SUBMITTER)).raw
+        scene.chain.order([raw])
+        scene.chain.finalise()
+        await until(lambda: scene.finality.believed and scene.finality.believed.size == 3)
+        believed = await store.believed()
+        assert believed is not None
+        assert believed.size == 3

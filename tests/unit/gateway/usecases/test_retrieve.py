@@ -26,7 +26,7 @@ async def final_record(store: SqlStore) -> None:
     await store.admit(intake_of([2], source="CRM"))
     await store.admit(intake_of([3]))
     await store.place([(1, Placement(0, 1, State.COMMITTED, 5, 50, 1))])
-    await store.finalise([Unproven(1, 0, 1, 50)])
+    await store.finalise([Unproven(1, 0, 1, 50)], None)
     await store.place([(3, Placement(0, 1, State.FAILED, code="E_CHAIN_SUBMITTER"))])
 
 

@@ -25,7 +25,7 @@ async def test_a_waiter_is_woken_when_everything_is_settled(store: SqlStore) -> 
     waiting.changed([1])
     await asyncio.sleep(0.02)
     assert not task.done()
-    await store.finalise([Unproven(1, 0, 1, 50)])
+    await store.finalise([Unproven(1, 0, 1, 50)], None)
     waiting.changed([1])
     async with asyncio.timeout(2):
         assert [where.state for where in await task] == [State.FINAL, State.FAILED]

@@ -128,7 +128,7 @@ async def test_waiting_until_final(web: Api) -> None:
     await web.commit(1, 2, final=False)
     await asyncio.sleep(0.05)
     assert not task.done()
-    await web.store.finalise([run for run, _ in await web.store.unproven(1_000, 10)])
+    await web.store.finalise([run for run, _ in await web.store.unproven(1_000, 10)], None)
     web.services.waiting.changed([1])
     async with asyncio.timeout(3):
         answer = await task
