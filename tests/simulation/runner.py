@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
@@ -52,28 +52,31 @@ def run_chunk(seeds: Sequence[int]) -> list[Outcome]:
 
 
 def run_many(first: int, after_last: int, jobs: int) -> int:
-    """Run a range of seeds; answers the number of failures."""
+    """Run a range of seeds, in this process when `jobs` is 1; answers the number of failures."""
     chunks = [range(at, min(at + _CHUNK, after_last)) for at in range(first, after_last, _CHUNK)]
+    if jobs == 1:
+        return _report(map(run_chunk, chunks), after_last - first)
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return _report(pool.map(run_chunk, chunks), after_last - first)
+
+
+def _report(results: Iterable[list[Outcome]], wanted: int) -> int:
+    """Tell the progress, each failure with its reproduction, and what was met; answers the number of failures."""
     began = time.monotonic()
     done = failures = events = 0
     totals: dict[str, int] = {}
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for outcomes in pool.map(run_chunk, chunks):
-            for outcome in outcomes:
-                done += 1
-                events += outcome.events
-                for name, count in outcome.counts.items():
-                    totals[name] = totals.get(name, 0) + count
-                if outcome.problem:
-                    failures += 1
-                    print(f"\rFAILED python -m scripts.simulate {outcome.seed}    # {outcome.problem}")
-            took = time.monotonic() - began
-            print(
-                f"\r{done}/{after_last - first} seeds, {events} events, {failures} failures, "
-                f"{events / took:,.0f} events/s, {took:.0f} s",
-                end="",
-                flush=True,
-            )
+    for outcomes in results:
+        for outcome in outcomes:
+            done += 1
+            events += outcome.events
+            for name, count in outcome.counts.items():
+                totals[name] = totals.get(name, 0) + count
+            if outcome.problem:
+                failures += 1
+                print(f"\rFAILED python -m scripts.simulate {outcome.seed}    # {outcome.problem}")
+        took = max(time.monotonic() - began, 0.001)
+        line = f"{done}/{wanted} seeds, {events} events, {failures} failures, {events / took:,.0f} events/s"
+        print(f"\r{line}, {took:.0f} s", end="", flush=True)
     print()
     print("seen: " + ", ".join(f"{name} {count}" for name, count in totals.items()))
     return failures
