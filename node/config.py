@@ -155,6 +155,12 @@ class Limits:
         low=16,
         high=1_048_576,
     )
+    disk_reserve_mib: int = setting(
+        "Free disk space, in MiB, below which a leader takes no envelopes: a full disk ends the process.",
+        512,
+        low=16,
+        high=1_048_576,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from node.proposals import Proposals
 
 _ADMIT_MAX_BYTES = 2 * 1024 * 1024  # envelopes looked at per turn
 _NOT_READY_MS = 20
+_DISK_LOW_MS = 5_000
 
 _log = telemetry.get("ordering")
 
@@ -38,6 +39,7 @@ class Ordering:
         self.desk = Desk(config.limits.tickets_max, config.blocks.slow_down_ms)
         self.proposals = Proposals()
         self.blocked = False  # a body is due and consensus does not take it now
+        self.disk_is_low = False  # so little space is free that nothing more is taken in; told by `service`
         self._intake = Intake(config.blocks, positions)
         self._view = view
 
@@ -50,6 +52,8 @@ class Ordering:
                 outcome = NotLeader(r.leader or "")
             elif not 0 < r.term_start <= r.applied or r.transferee is not None:
                 outcome = SlowDown(_NOT_READY_MS)
+            elif self.disk_is_low:
+                outcome = SlowDown(_DISK_LOW_MS)
             else:
                 outcome = self._intake.take(
                     handed.ticket,

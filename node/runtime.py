@@ -121,12 +121,11 @@ class Runtime:
 
     async def run(self) -> None:
         """Work until `stop` was called."""
+        loop = asyncio.get_running_loop()
         while not self._stopping:
-            try:
-                async with asyncio.timeout(self._pause_s()):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass  # a deadline of consensus or of the intake
+            timer = loop.call_later(self._pause_s(), self._wake.set)  # cheaper than a timeout around the wait
+            await self._wake.wait()
+            timer.cancel()
             self._wake.clear()
             self._guarded(self._turn)
 

@@ -21,6 +21,7 @@ Refuses: restarting itself, daemonising, writing pid files. That is the supervis
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -49,6 +50,7 @@ from node.transport import Transport
 
 _STAND_DOWN_SHARE = 0.4  # of stop_max_s
 _LAG_EVERY_S = 0.05
+_DISK_EVERY_S = 1.0
 
 _log = telemetry.get("service")
 Die: TypeAlias = Callable[[BaseException], None]
@@ -125,7 +127,7 @@ class NodeService:
             await companion.start()
             stack.push_async_callback(companion.stop)
         await self._open_own_doors(stack, runtime, refusals)
-        return runtime, _tasks(runtime, transport, built, view.stats())
+        return runtime, _tasks(config, runtime, transport, built, view.stats())
 
     async def _open_own_doors(self, stack: AsyncExitStack, runtime: Runtime, refusals: Refusals) -> None:
         config, view = self._config, self.view
@@ -156,13 +158,14 @@ class _Network:
 
 
 def _tasks(
-    runtime: Runtime, transport: Transport, built: Sequence[Companion], stats: NodeStats
+    config: NodeConfig, runtime: Runtime, transport: Transport, built: Sequence[Companion], stats: NodeStats
 ) -> list[tuple[str, _Work]]:
     """Name and coroutine function of every task of a node."""
     return [
         ("loop", runtime.run),
         ("transport", transport.run),
         ("lag", lambda: _watch_lag(stats)),
+        ("disk", lambda: _watch_disk(config, runtime)),
         *((type(companion).__name__, companion.run) for companion in built),
     ]
 
@@ -176,6 +179,17 @@ async def _watch_lag(stats: NodeStats) -> None:
         stats.loop_lag_s = loop.time() - due
         if stats.loop_lag_s > 10 * _LAG_EVERY_S:
             _log.warning("loop_lag", seconds=round(stats.loop_lag_s, 3))
+
+
+async def _watch_disk(config: NodeConfig, runtime: Runtime) -> None:
+    """Stop taking envelopes in before the disk is full: the first failed write would end the process."""
+    while True:
+        free_mib = shutil.disk_usage(config.data_path).free >> 20
+        low = free_mib < config.limits.disk_reserve_mib
+        if low != runtime.ordering.disk_is_low:
+            _log.warning("disk_low" if low else "disk_recovered", free_mib=free_mib)
+        runtime.ordering.disk_is_low = low
+        await asyncio.sleep(_DISK_EVERY_S)
 
 
 async def _listening(starting: Coroutine[object, object, None], address: str) -> None:

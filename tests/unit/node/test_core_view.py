@@ -10,6 +10,7 @@ import ledger_world as world
 import pytest
 from node_world import opened, steps
 
+from ledger.body import Body
 from ledger.chain import AppliedBlock
 from ledger.governance import genesis_state
 from ledger.governance_proposal import RevokeSubmitter
@@ -54,7 +55,7 @@ class Core:
     def _halted(self) -> None:
         self.halts += 1
 
-    def apply(self, *bodies: world.Body) -> list[AppliedBlock]:
+    def apply(self, *bodies: Body) -> list[AppliedBlock]:
         """Apply bodies and tell the view."""
         blocks = self.memory.applier.apply(steps(*bodies, first=self.view.applied_height + 1))
         self.view.applied(blocks)

@@ -34,7 +34,7 @@ class Echo:
     def __init__(self, credentials: grpc.ServerCredentials, message_max: int = 1 << 16) -> None:
         self.port = free_port_base(1)
         self.server = grpc.aio.server(options=server_options(message_max))
-        handler = grpc.unary_unary_rpc_method_handler(self._who)
+        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._who)
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t", {"Who": handler}),))
         self.server.add_secure_port(f"127.0.0.1:{self.port}", credentials)
 
@@ -47,7 +47,8 @@ class Echo:
         credentials = channel_credentials([pem_to_der(pin.cert_pem)], identity)
         options = channel_options(1 << 20, "server-1")
         async with grpc.aio.secure_channel(f"127.0.0.1:{self.port}", credentials, options=options) as channel:
-            answer: bytes = await channel.unary_unary("/t/Who")(bytes(size), timeout=5)
+            call: Any = channel.unary_unary("/t/Who")
+            answer: bytes = await call(bytes(size), timeout=5)
             return answer
 
 

@@ -26,8 +26,13 @@ def test_a_code_of_another_shape_is_our_bug(code: str) -> None:
 
 def test_exit_codes_agree_with_the_command_line() -> None:
     """One table of numbers for the whole program."""
-    assert ExitCode.OK == Exit.OK
-    assert ExitCode.FAILURE == Exit.FAILURE
-    assert ExitCode.USAGE == Exit.USAGE
-    assert ExitCode.HALTED == Exit.NODE_HALTED
-    assert ExitCode.DISK_FAILED == Exit.DISK_FAILED
+    same = {
+        "OK": "OK",
+        "FAILURE": "FAILURE",
+        "USAGE": "USAGE",
+        "HALTED": "NODE_HALTED",
+        "DISK_FAILED": "DISK_FAILED",
+    }
+    assert {name: int(Exit[other]) for name, other in same.items()} == {
+        code.name: int(code) for code in ExitCode
+    }

@@ -8,6 +8,7 @@ from node_world import Alone
 
 from ledger.body import parse_body
 from ledger.chain import Chain
+from ledger.envelope import seal_envelope
 from ledger.governance_state import Limits, State
 from node.config import Blocks
 from node.effects import Committed, Known, LeafState, NotLeader, Outcome, OutcomeUnknown, Refused, SlowDown
@@ -90,9 +91,7 @@ def test_a_leaf_twice_in_one_envelope_is_told_apart() -> None:
     """The first is new, the second repeats it."""
     desk = Desk()
     leaf = world.leaves(0, 1)
-    raw = world.seal_envelope(
-        desk.chain.chain_id, *world.SUBMITTER, leaf * 2, world.seed(*world.SUBMITTER)
-    ).raw
+    raw = seal_envelope(desk.chain.chain_id, *world.SUBMITTER, leaf * 2, world.seed(*world.SUBMITTER)).raw
     assert _states(desk.take(1, 0, raw=raw)) == [LeafState.NEW, LeafState.REPEATED]
     assert desk.intake.waiting_records == 0
 

@@ -56,7 +56,8 @@ async def test_an_envelope_goes_from_the_desk_into_a_block_and_back(leading: Lea
     """Admitted, proposed at once, answered when it is applied; counted."""
     future = leading.hand_in(0)
     leading.ordering.admit(leading.alone.raft, 0)
-    assert not leading.ordering.idle
+    waiting = leading.ordering.idle
+    assert not waiting
     assert leading.ordering.propose(leading.alone.raft, 0, WALL)
     assert not leading.ordering.propose(leading.alone.raft, 0, WALL), "nothing waits any more"
     leading.ordering.gauge()
@@ -149,3 +150,11 @@ async def test_lost_leadership_and_the_end_answer_everybody(leading: Leading) ->
     lying = leading.hand_in(20)
     leading.ordering.stopped()
     assert await lying == NotLeader("")
+
+
+async def test_a_nearly_full_disk_takes_nothing_in(leading: Leading) -> None:
+    """What is accepted must still be writable; the gateway's outbox keeps the rest."""
+    leading.ordering.disk_is_low = True
+    future = leading.hand_in(0)
+    leading.ordering.admit(leading.alone.raft, 0)
+    assert await future == SlowDown(5_000)

@@ -118,7 +118,9 @@ async def test_an_observer_takes_no_part_in_ordering(door: Door) -> None:
     call = await door.control("watch-1")
     assert await call.details() == "E_PEER_ROLE"
     assert door.stats.peer_refusals == {"E_PEER_ROLE": 1}
-    session = door.channel("watch-1").stream_stream(f"/{SERVICE}/Attest")()
+    session: grpc.aio.StreamStreamCall[bytes, bytes] = door.channel("watch-1").stream_stream(
+        f"/{SERVICE}/Attest"
+    )()
     hello = make_hello(_book("watch-1"), "a-1", INSTANCE, bytes(16))
     await session.write(encode_attest_hello(hello))
     await session.write(encode_note(b"theirs"))

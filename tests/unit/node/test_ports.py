@@ -1,13 +1,13 @@
 """The seam's own values: statistics count every answer, roles have the words of the read door."""
 
-from node.effects import Committed, Known, NotLeader, OutcomeUnknown, Refused, SlowDown
+from node.effects import Committed, Known, NotLeader, Outcome, OutcomeUnknown, Refused, SlowDown
 from node.ports import NodeStats, Role
 
 
 def test_every_answer_is_counted_once() -> None:
     """Refusals by their code; who was sent elsewhere is not counted."""
     stats = NodeStats()
-    outcomes = [
+    outcomes: list[Outcome] = [
         Committed(1, 2, 3),
         Known(()),
         Refused("E_A", "x"),

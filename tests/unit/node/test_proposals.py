@@ -4,7 +4,7 @@ import ledger_world as world
 import pytest
 from node_world import Alone
 
-from ledger.encoding import pack
+from ledger.encoding import Value, pack
 from ledger.governance_proposal import SetLimits
 from ledger.governance_state import Limits
 from node.errors import DoorError
@@ -14,7 +14,7 @@ from node.proposals import Proposals
 def _content(alone: Alone, attest_every: int = 2) -> bytes:
     action = SetLimits(Limits(attest_every=attest_every))
     signed = world.signed_proposal(alone.chain.state, action, ("BROKER",))
-    signatures = [[s.institution, s.key_id, s.sig_alg, s.signature] for s in signed.signatures]
+    signatures: list[Value] = [[s.institution, s.key_id, s.sig_alg, s.signature] for s in signed.signatures]
     return pack([signed.proposal, signatures])
 
 

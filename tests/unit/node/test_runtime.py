@@ -25,6 +25,7 @@ from consensus.messages import (
     RequestVote,
     VoteAnswer,
 )
+from ledger.body import Body
 from ledger.chain import Chain
 from ledger.errors import DerivedDamagedError, StoreDamagedError
 from ledger.governance import genesis_state
@@ -110,7 +111,7 @@ async def loops(tmp_path: Path) -> AsyncIterator[Any]:
     made: list[Loop] = []
 
     def make(
-        genesis: world.Body = FOUR, node_id: str = "broker-1", *, halted: str | None = None, **settings: Any
+        genesis: Body = FOUR, node_id: str = "broker-1", *, halted: str | None = None, **settings: Any
     ) -> Loop:
         loop = Loop(tmp_path, opened(genesis, node_id, halted=halted), node_id, settings or SLOW)
         made.append(loop)
@@ -121,7 +122,7 @@ async def loops(tmp_path: Path) -> AsyncIterator[Any]:
         await loop.stop()
 
 
-def _single() -> world.Body:
+def _single() -> Body:
     return world.genesis_body(f=0, quorum=1, single=True)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from node_cluster import Cluster, free_port_base
@@ -14,6 +15,7 @@ from node.config import load_config
 from node.errors import ConfigError, ExitCode, KeyFileError, StartError
 from node.keys import Purpose, new_signing_key, save_key
 from node.service import NodeService, load
+from node.start import open_node
 from scripts.network import INSTITUTIONS, NODES, build_network, with_voters
 
 
@@ -39,7 +41,7 @@ def test_keys_that_governance_does_not_name_are_refused_at_the_start(tmp_path: P
     with pytest.raises(KeyFileError) as caught:
         load(load_config(path))
     assert caught.value.code == "E_KEY_FILE_UNKNOWN"
-    service.open_node(load_config(path)).close()  # the refusal has released the stores
+    open_node(load_config(path)).close()  # the refusal has released the stores
 
 
 async def test_a_taken_port_is_a_start_error(tmp_path: Path) -> None:
@@ -74,6 +76,24 @@ async def test_a_task_that_dies_ends_the_node(tmp_path: Path, monkeypatch: pytes
             await NodeService(config, keys, opened, _never).run()
     keys, opened = load(config)
     opened.close()
+
+
+async def test_a_nearly_full_disk_stops_the_intake(tmp_path: Path) -> None:
+    """Free space is looked at all the time; with more of it the intake goes on."""
+    path = _one(tmp_path)
+    text = path.read_text("utf-8")
+    path.write_text(text + "\n[limits]\ndisk_reserve_mib = 1048576\n", "utf-8")
+    config = load_config(path)
+    ordering = SimpleNamespace(disk_is_low=False)
+    watching = asyncio.create_task(service._watch_disk(config, SimpleNamespace(ordering=ordering)))  # type: ignore[arg-type]
+    await asyncio.sleep(0.05)
+    assert ordering.disk_is_low
+    watching.cancel()
+    path.write_text(text, "utf-8")
+    watching = asyncio.create_task(service._watch_disk(load_config(path), SimpleNamespace(ordering=ordering)))  # type: ignore[arg-type]
+    await asyncio.sleep(0.05)
+    watching.cancel()
+    assert not ordering.disk_is_low
 
 
 def _never(error: BaseException) -> None:

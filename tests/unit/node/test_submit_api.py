@@ -84,6 +84,13 @@ def _channel(address: str) -> grpc.aio.Channel:
     )
 
 
+async def _next(call: Any) -> pb.SubmitReply:
+    async with asyncio.timeout(5):
+        reply = await call.read()
+    assert isinstance(reply, pb.SubmitReply)
+    return reply
+
+
 async def test_answers_come_in_any_order_and_name_their_request(
     node: tuple[FakeNode, str, NodeStats],
 ) -> None:
@@ -97,9 +104,9 @@ async def test_answers_come_in_any_order_and_name_their_request(
         assert (first.raw, first.allowed, second.raw) == (b"one", frozenset({OWNED}), b"two")
         assert fake.woken == 2
         fake.desk.answer_one(second.ticket, DONE)
-        assert (await call.read()).id == 9
+        assert (await _next(call)).id == 9
         fake.desk.answer_one(first.ticket, SlowDown(5))
-        assert (await call.read()) == pb.SubmitReply(id=7, slow_down=pb.SlowDown(retry_after_ms=5))
+        assert (await _next(call)) == pb.SubmitReply(id=7, slow_down=pb.SlowDown(retry_after_ms=5))
 
 
 async def test_a_gateway_that_ends_its_side_still_gets_its_answers(
@@ -123,11 +130,11 @@ async def test_too_many_unanswered_are_told_to_slow_down(node: tuple[FakeNode, s
         call = SubmitStub(channel).Submit()
         for number in range(4):
             await call.write(pb.SubmitRequest(id=number + 1, envelope=b"x"))
-        reply = await call.read()
+        reply = await _next(call)
         assert (reply.id, reply.WhichOneof("outcome")) == (4, "slow_down")
         handed = await fake.handed(3)
         fake.desk.answer_one(handed[0].ticket, DONE)
-        assert (await call.read()).id == 1
+        assert (await _next(call)).id == 1
         await call.write(pb.SubmitRequest(id=5, envelope=b"x"))
         assert len(await fake.handed(1)) == 1
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from node_cluster import free_port_base
@@ -108,11 +109,15 @@ async def test_messages_go_over_their_own_streams(sides: dict[str, Side]) -> Non
     ]
 
 
+def _hear(heard: list[tuple[str, str, bytes]], own: str, who: str, note: bytes) -> None:
+    heard.append((own, who, note))
+
+
 async def test_everybody_meets_everybody_once_for_notes(sides: dict[str, Side]) -> None:
     """Observers dial voters, voters dial each other by name, and notes go both ways."""
     heard: list[tuple[str, str, bytes]] = []
     for name, side in sides.items():
-        side.hub.on_note(lambda who, note, own=name: heard.append((own, who, note)))
+        side.hub.on_note(partial(_hear, heard, name))
         await side.start()
     await _until(lambda: all(len(side.hub.peers()) == 2 for side in sides.values()))
     for name, side in sides.items():

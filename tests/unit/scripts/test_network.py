@@ -29,7 +29,7 @@ def test_the_default_network_is_three_voters_and_a_regulator(network: BuiltNetwo
     assert state.observers() == ("regulator-1",)
     assert (state.quorum, state.f) == (3, 1)
     assert network.policy_file.read_bytes() == policy_text(state)
-    assert parse_policy(network.policy_file.read_bytes())
+    assert parse_policy(network.policy_file.read_bytes()) is not None
 
 
 def test_ports_follow_the_order_of_the_nodes(network: BuiltNetwork) -> None:

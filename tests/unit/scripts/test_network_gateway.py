@@ -23,7 +23,7 @@ def test_the_gateway_reads_what_was_written(tmp_path: Path) -> None:
     submitter = config.submitter
     key = load_submitter(config.path(submitter.key), network.chain_id, config.institution)
     assert (key.institution, key.key_id) == ("BROKER", "gateway-1")
-    assert load_tls(config.path(submitter.tls_cert), config.path(submitter.tls_key))
+    assert load_tls(config.path(submitter.tls_cert), config.path(submitter.tls_key)).cert_pem
     secret = read_key_file(place.api_key_file)
     found = ApiKeyFile(config.path(config.api_keys)).find(secret)
     assert found is not None
