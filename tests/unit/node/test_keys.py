@@ -144,3 +144,12 @@ def test_somebody_elses_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError) as caught:
         load_key(tmp_path / "k")
     assert caught.value.code == "E_KEY_FILE_MODE"
+
+
+def test_the_example_of_the_page_is_a_key() -> None:
+    """docs/formats/keys.md shows a file as it is read and written."""
+    page = (Path(__file__).parents[3] / "docs/formats/keys.md").read_text("utf-8")
+    text = page.split("```text\n")[1].split("```")[0]
+    key = parse_key(text, "keys.md")
+    assert (key.purpose, key.key_id) == (Purpose.COSIGNER, "broker-1-cosigner")
+    assert format_key(key) == text
