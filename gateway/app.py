@@ -153,8 +153,8 @@ def _compose(
     waiting = Waiting(store)
     retrieve = Retrieve(store, doors, files.trust, out, metrics)
 
-    def placed(batch_ids: set[int]) -> None:
-        waiting.changed(batch_ids)
+    def placed(_: set[int], failed: set[int]) -> None:
+        waiting.changed(failed)  # the others are settled when they are final
         finality.placed()
 
     limits = AnchorLimits(config.anchoring.in_flight_max, config.anchoring.envelope_max_records)

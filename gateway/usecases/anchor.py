@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gateway.domain.anchoring import Outcome, Piece, Placement, Refused, SlowDown, Verdict, judge
+from gateway.domain.anchoring import Outcome, Piece, Placement, Refused, SlowDown, State, Verdict, judge
 from gateway.domain.queueing import Queue, Work, sources_of
 from gateway.errors import FatalStorageError, StorageError, UntrustedAnswerError
 from gateway.ports import Clock, Ledger, Meter, Outbox, PendingBatch, Sealer, Telemetry
@@ -46,9 +46,9 @@ class Anchor:
 
     def __init__(
         self, *, outbox: Outbox, ledger: Ledger, sealer: Sealer, clock: Clock, telemetry: Telemetry, meter: Meter,
-        limits: AnchorLimits, on_placed: Callable[[set[int]], None],
+        limits: AnchorLimits, on_placed: Callable[[set[int], set[int]], None],
     ) -> None:  # fmt: skip
-        """`on_placed` is told the batches whose records got places or failed, after that is durable."""
+        """`on_placed` is told which batches got places and which have failed records, once that is durable."""
         self._outbox = outbox
         self._ledger = ledger
         self._sealer = sealer
@@ -166,7 +166,8 @@ class Anchor:
                 await asyncio.sleep(STORE_PAUSE_S)
         now_ms = self._clock.wall_ms()
         self._meter.placed([(now_ms - moment) / 1_000 for moment in received_ms])
-        self._on_placed({batch_id for batch_id, _ in placed})
+        failed = {batch_id for batch_id, placement in placed if placement.state is State.FAILED}
+        self._on_placed({batch_id for batch_id, _ in placed}, failed)
 
 
 def _works(batch: PendingBatch) -> Iterable[Work]:

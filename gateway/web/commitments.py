@@ -94,9 +94,11 @@ async def _states(services: Services, collected: Collected, wait_s: int | None) 
     else:
         asked = sorted(collected.replays)  # what is new is pending; only replays may be anywhere
     places = [collected.places[at] for at in asked]
-    found = (
-        await services.waiting.settled(places, wait_s) if wait_s else await services.waiting.states(places)
-    )
+    if wait_s:
+        fresh = not collected.replays  # and nothing was awaited since the admission
+        found = await services.waiting.settled(places, wait_s, fresh=fresh)
+    else:
+        found = await services.waiting.states(places) if places else []
     states: list[State | None] = [
         None if at in left_out else State.PENDING for at in range(len(collected.ids))
     ]

@@ -80,7 +80,7 @@ async def anchoring(
     meter, telemetry = FakeMeter(), FakeTelemetry()
     anchor = Anchor(
         outbox=store, ledger=ledger, sealer=PlainSealer(), clock=SystemClock(), telemetry=telemetry, meter=meter,  # type: ignore[arg-type]
-        limits=AnchorLimits(in_flight, most), on_placed=lambda _: None,
+        limits=AnchorLimits(in_flight, most), on_placed=lambda _, __: None,
     )  # fmt: skip
     task = asyncio.create_task(anchor.run())
     try:
@@ -109,6 +109,24 @@ async def test_records_get_their_places(store: SqlStore) -> None:
     assert await states(store) == [(State.COMMITTED, n) for n in range(4)]
     assert meter.outcomes == [("committed", 3), ("committed", 1)]
     assert len(meter.placed_s) == 2
+
+
+async def test_placed_and_failed_batches_are_told(store: SqlStore) -> None:
+    """After it is durable, with the failed ones named."""
+    told: list[tuple[set[int], set[int]]] = []
+    await store.admit(intake_of([1]))
+    anchor = Anchor(
+        outbox=store, ledger=Chain("refuse"), sealer=PlainSealer(), clock=SystemClock(), telemetry=FakeTelemetry(),
+        meter=FakeMeter(), limits=AnchorLimits(1, 10), on_placed=lambda placed, failed: told.append((placed, failed)),
+    )  # fmt: skip
+    task = asyncio.create_task(anchor.run())
+    await until(lambda: told)
+    await store.admit(intake_of([2]))
+    anchor.wake()
+    await until(lambda: len(told) == 2)
+    task.cancel()
+    await asyncio.wait({task})
+    assert told == [({1}, {1}), ({2}, set())]
 
 
 async def test_small_batches_are_merged(store: SqlStore) -> None:
@@ -218,7 +236,7 @@ async def test_a_fatal_database_ends_the_loop(store: SqlStore) -> None:
     await store.admit(intake_of([1]))
     anchor = Anchor(
         outbox=store, ledger=Chain(), sealer=PlainSealer(), clock=FakeClock(), telemetry=FakeTelemetry(),
-        meter=FakeMeter(), limits=AnchorLimits(1, 10), on_placed=lambda _: None,
+        meter=FakeMeter(), limits=AnchorLimits(1, 10), on_placed=lambda _, __: None,
     )  # fmt: skip
     with pytest.raises(ExceptionGroup) as caught:
         await anchor.run()

@@ -29,7 +29,7 @@ async def test_a_waiter_is_woken_when_everything_is_settled(store: SqlStore) -> 
     waiting.changed([1])
     async with asyncio.timeout(2):
         assert [where.state for where in await task] == [State.FINAL, State.FAILED]
-    assert waiting._waiters == {}
+    assert waiting._watched == {}
     assert waiting._count == 0
 
 
@@ -39,7 +39,7 @@ async def test_time_runs_out(store: SqlStore) -> None:
     admitted = await store.admit(intake_of([1]))
     found = await waiting.settled(admitted.places, 0.05)
     assert [where.state for where in found] == [State.PENDING]
-    assert waiting._waiters == {}
+    assert waiting._watched == {}
 
 
 async def test_a_change_between_reading_and_waiting_is_not_missed(store: SqlStore) -> None:
@@ -61,6 +61,29 @@ async def test_a_change_between_reading_and_waiting_is_not_missed(store: SqlStor
     assert found[0].code == "E_X"
 
 
+async def test_what_is_fresh_is_read_only_when_it_changes(store: SqlStore) -> None:
+    """One reading serves everybody who waits for the batch."""
+    waiting = Waiting(store)
+    readings: list[Sequence[int]] = []
+    original = store.placements
+
+    async def count(batch_ids: Sequence[int]) -> dict[int, list[Placement]]:
+        readings.append(batch_ids)
+        return await original(batch_ids)
+
+    store.placements = count  # type: ignore[method-assign]
+    admitted = await store.admit(intake_of([1, 2]))
+    tasks = [asyncio.create_task(waiting.settled([place], 10, fresh=True)) for place in admitted.places]
+    await asyncio.sleep(0.02)
+    assert readings == []
+    await store.place([(1, Placement(0, 2, State.FAILED, code="E_X"))])
+    waiting.changed([1, 99])
+    async with asyncio.timeout(2):
+        for task in tasks:
+            assert (await task)[0].state is State.FAILED
+    assert readings == [[1]]
+
+
 async def test_too_many_waiters_are_answered_at_once(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,6 +103,6 @@ async def test_a_caller_that_goes_away_leaves_nothing(store: SqlStore) -> None:
     await asyncio.sleep(0.02)
     task.cancel()
     await asyncio.wait({task})
-    assert waiting._waiters == {}
+    assert waiting._watched == {}
     assert waiting._count == 0
     assert await waiting.settled([], 30) == []
