@@ -19,6 +19,7 @@ Source: C2SP tlog-tiles ("APIs", "Checkpoints", "Merkle Tree", "Log entries").
 Refuses: writing, gzip on the fly, sessions.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -26,8 +27,9 @@ from typing import Final
 from aiohttp import web
 
 from ledger.errors import LedgerError, TileError
+from ledger.merkle import TILE_WIDTH
 from ledger.spelling import decimal
-from ledger.tile import parse_path
+from ledger.tile import TilePath, encode_bundle, parse_path
 from node import pages
 from node.errors import ReadError
 from node.http_door import HttpDoor, json_response, problem
@@ -39,6 +41,7 @@ from node.standing import Attestation, Standing
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 BRIEF: Final = "public, max-age=1"
 BLOCKS_SHOWN: Final = 15
+_LEAVES_AT_ONCE: Final = 32
 
 _STATUS: Final = {
     "E_READ_NOT_FOUND": 404,
@@ -99,9 +102,20 @@ class ReadHttp:
             path = parse_path(f"tile/{request.match_info['path']}")
         except TileError as error:
             raise ReadError("E_READ_NOT_FOUND", error.message) from error
-        data = self._reader.tile(path)
+        data = self._reader.tile(path) if path.level is not None else await self._bundle(path)
         headers = {"Content-Type": "application/octet-stream", "Cache-Control": IMMUTABLE}
         return web.Response(body=data, headers=headers)
+
+    async def _bundle(self, path: TilePath) -> bytes:
+        """An entry bundle; its leaves may lie in as many blocks, so other work gets its turn in between."""
+        start, stop = path.index * TILE_WIDTH, path.index * TILE_WIDTH + path.width
+        if stop > self._view.size:
+            raise ReadError("E_READ_NOT_FOUND", "the tree is not that large yet")
+        leaves: list[bytes] = []
+        for at in range(start, stop, _LEAVES_AT_ONCE):
+            leaves += self._reader.leaves(at, min(_LEAVES_AT_ONCE, stop - at))
+            await asyncio.sleep(0)
+        return encode_bundle(leaves)
 
     async def _style_sheet(self, _: web.Request) -> web.Response:
         headers = {"Content-Type": "text/css; charset=utf-8", "Cache-Control": "public, max-age=3600"}

@@ -39,7 +39,7 @@ from ledger.proof import (
 )
 from ledger.receipt import HeaderProof, build_receipt, parse_receipt
 from ledger.record import COMMITMENT_BYTES, PREFIXED_BYTES
-from ledger.tile import TilePath, encode_bundle, expand, width_at
+from ledger.tile import TilePath, expand, width_at
 from node.errors import ReadError
 from node.findings import Attested
 from node.ports import LedgerView
@@ -175,8 +175,7 @@ class Reader:
 
     def ranges(self, size: int, ranges: Sequence[tuple[int, int]]) -> list[RangeProof]:
         """Return what surrounds each (start, count) in the tree of `size` leaves. Raises ReadError."""
-        if len(ranges) > RANGES_MAX:
-            raise ReadError("E_READ_LIMIT", f"at most {RANGES_MAX} ranges are answered at once")
+        self.require_ranges(len(ranges))
         root = self.root_at(size)
         found = []
         for start, count in ranges:
@@ -192,6 +191,11 @@ class Reader:
                 raise self._wrong(f"range {start}+{count} at size {size} does not lead to the root")
             found.append(proof)
         return found
+
+    def require_ranges(self, count: int) -> None:
+        """Return if so many ranges may be asked for at once. Raises ReadError E_READ_LIMIT."""
+        if count > RANGES_MAX:
+            raise ReadError("E_READ_LIMIT", f"at most {RANGES_MAX} ranges are answered at once")
 
     def receipt(self, final: Attested | None, index: int, *, with_header: bool) -> bytes:
         """Return the receipt file of record `index` at the final checkpoint.
@@ -220,14 +224,13 @@ class Reader:
     # --- tiles --------------------------------------------------------------------------------------------
 
     def tile(self, path: TilePath) -> bytes:
-        """Return a tile, or an entry bundle, of the applied tree. Raises ReadError E_READ_NOT_FOUND,
+        """Return a tile of hashes of the applied tree. Raises ReadError E_READ_NOT_FOUND,
         E_READ_DAMAGED.
         """
         level = path.level or 0
         wide = width_at(level, path.index, self._view.size)
         self._require(path.width <= wide, "the tree is not that large yet")
-        if path.level is None:
-            return encode_bundle(self.leaves(path.index * TILE_WIDTH, path.width))
+        assert path.level is not None, "entry bundles are made of `leaves`"
         try:
             data = self._view.derived_store.tile(level, path.index, wide)
         except LedgerError as error:

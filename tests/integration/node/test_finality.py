@@ -16,7 +16,7 @@ from node_cluster import Cluster
 from tile_client import Mirror
 
 from ledger.algorithms import SIG_ED25519
-from ledger.encoding import pack
+from ledger.encoding import Value, pack
 from ledger.governance_proposal import RotateKey, encode_proposal, sign_proposal
 from ledger.note import cosign, format_note
 from ledger.receipt import verify_receipt
@@ -83,7 +83,8 @@ async def test_an_independent_mirror_rebuilds_the_tree(tmp_path: Path) -> None:
     async with Cluster(tmp_path, NODES) as cluster:
         await cluster.start()
         gateway = cluster.gateway(await cluster.leader())
-        for at in range(6):
+        committed = (await gateway.submit(cluster.envelope(150))).committed
+        for at in range(1, 6):
             committed = (await gateway.submit(cluster.envelope(150, first=150 * at))).committed
         await until_final(cluster, committed.height)
         mirrors = []
@@ -155,7 +156,8 @@ async def test_a_new_observer_catches_up_with_a_long_chain(
     async with Cluster(tmp_path, NODES) as cluster:
         await cluster.start("broker-1", "market-1", "auditor-1")
         gateway = cluster.gateway(await cluster.leader())
-        for at in range(120):
+        committed = (await gateway.submit(cluster.envelope(1))).committed
+        for at in range(1, 120):
             committed = (await gateway.submit(cluster.envelope(1, first=at))).committed
         await until_final(cluster, committed.height)
         await cluster.start("regulator-1")
@@ -182,7 +184,7 @@ async def test_a_rotated_cosigner_key_takes_over_at_the_end_of_the_era(tmp_path:
         leader = await cluster.leader()
         action = RotateKey("market-1", "cosigner", key.key_id, SIG_ED25519, key.public)
         raw = encode_proposal(cluster.network.chain_id, 0, action)
-        signed = []
+        signed: list[Value] = []
         for institution in ("AUDITOR", "BROKER", "REGULATOR"):
             holder = load_key(tmp_path / f"governance-keys/{institution}.key")
             row = sign_proposal(raw, institution, holder.key_id, holder.seed)

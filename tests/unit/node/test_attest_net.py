@@ -41,7 +41,7 @@ class Net:
         channel = self.wire.ends[node_id]
         channel.notes.clear()
         channel.news.clear()
-        node = Attestor(parts_of(core, channel, self.folder / node_id, **self.attest), NodeMetrics())
+        node = Attestor(parts_of(core, channel, self.folder / node_id, None, **self.attest), NodeMetrics())
         await node.start()
         self.nodes[node_id] = node
         self.tasks[node_id] = asyncio.create_task(node.run())
@@ -110,7 +110,7 @@ async def test_the_final_note_satisfies_the_chains_own_policy(tmp_path: Path) ->
         final = made.nodes["broker-1"].final
         assert final is not None
         text = policy_text(world.genesis())
-        policy = parse_policy(text if isinstance(text, bytes) else text.encode())
+        policy = parse_policy(text)
         opened = open_note(parse_note(final.note), policy.keys())
         assert satisfied(policy, [row.key.name for row in opened.verified if row.time_s is not None])
         assert any(row.time_s is None for row in opened.verified)

@@ -11,9 +11,7 @@ def test_the_electorate_is_the_policy() -> None:
     """Exactly the keys of the chain's own policy text, under the same names and ids."""
     state = world.genesis()
     electorate = electorate_of(state, 0)
-    text = policy_text(state)
-    if isinstance(text, bytes):
-        text = text.decode()
+    text = policy_text(state).decode()
     for (name, key_id), signer in electorate.signers.items():
         vkey = VerifierKey(name, ED25519_COSIGNATURE, signer.public)
         assert vkey.key_id == key_id

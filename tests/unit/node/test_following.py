@@ -153,10 +153,10 @@ def test_the_tail_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     core = source()
     monkeypatch.setattr(following, "TAIL_BLOCKS_MAX", 3)
     tail = tail_of(core, 1, 3)
-    assert tail.full
+    assert (tail.blocks, tail.full) == (3, True)
     refused("E_FOLLOW_FULL", lambda: tail.add(4, 1, core.pair.blocks[4].body.raw))
     tail.note(note_at(core, 3))
-    assert not tail.full
+    assert (tail.blocks, tail.full) == (0, False)
     monkeypatch.setattr(following, "TAIL_BYTES_MAX", 10)
     tail.add(4, 1, core.pair.blocks[4].body.raw)
     assert tail.full

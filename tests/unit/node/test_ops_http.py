@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -24,7 +25,7 @@ class Ops:
         metrics.show(lambda: self.standing, NodeStats, dict, {})
         self.door = OpsHttp(lambda: self.standing, lambda: VITALS, metrics).door("127.0.0.1:0")
 
-    async def ask(self, path: str, method: str = "GET", **how: object) -> tuple[int, str, dict[str, str]]:
+    async def ask(self, path: str, method: str = "GET", **how: Any) -> tuple[int, str, dict[str, str]]:
         """Status, text and headers of one request."""
         async with (
             aiohttp.ClientSession() as session,

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -80,6 +81,13 @@ async def refused(call: Awaitable[object], status: grpc.StatusCode, code: str) -
     assert (caught.value.details() or "").startswith(f"{code}: ")
 
 
+async def message(call: Any) -> Any:
+    """The next message of a stream, which has not ended."""
+    read = await call.read()
+    assert read is not grpc.aio.EOF
+    return read
+
+
 async def drained(call: "grpc.aio.UnaryStreamCall[pb.FollowRequest, pb.FollowReply]") -> None:
     """Read a stream to its end."""
     while await call.read() is not grpc.aio.EOF:
@@ -138,7 +146,7 @@ async def test_proofs_and_receipts_verify(door: Door) -> None:
     block = core.pair.blocks[2]
     commitment = world.records(20, 1)[0].commitment
     text = policy_text(world.genesis())
-    trust = parse_trust(text if isinstance(text, bytes) else text.encode())
+    trust = parse_trust(text)
     for request in (
         pb.ReceiptRequest(index=block.first_index, with_header=True),
         pb.ReceiptRequest(commitment=commitment, with_header=True),
@@ -176,13 +184,13 @@ async def test_refusals_have_codes(door: Door) -> None:
 async def test_final_checkpoints_are_watched(door: Door) -> None:
     """The newest now, then each newer one; the same size is not sent twice."""
     call = door.stub.WatchFinal(pb.WatchFinalRequest())
-    assert (await call.read()).height == 10
+    assert (await message(call)).height == 10
     door.known.tell()
     door.known.finalize(11)
-    assert (await call.read()).height == 11
+    assert (await message(call)).height == 11
     door.core.apply(*store_world.bodies(2, first=12))
     door.known.finalize(14)
-    assert (await call.read()).height == 14
+    assert (await message(call)).height == 14
     call.cancel()
 
 
@@ -190,18 +198,18 @@ async def test_the_chain_is_followed_live(door: Door) -> None:
     """All blocks from a height, the newest checkpoint, then what comes."""
     call = door.stub.Follow(pb.FollowRequest(from_height=3))
     for height in range(3, 13):
-        reply = await call.read()
+        reply = await message(call)
         assert reply.WhichOneof("item") == "block"
         assert (reply.block.height, reply.block.body) == (height, door.core.pair.blocks[height].body.raw)
     assert door.known.final is not None
-    assert (await call.read()).checkpoint == door.known.final.note
+    assert (await message(call)).checkpoint == door.known.final.note
     door.core.apply(*store_world.bodies(1, first=12))
-    assert (await call.read()).block.height == 13
+    assert (await message(call)).block.height == 13
     door.known.covered = door.known.sign(13, ("broker-1", "market-1"))
     door.known.tell()
-    assert (await call.read()).checkpoint == door.known.covered.note
+    assert (await message(call)).checkpoint == door.known.covered.note
     door.known.finalize(13)
-    assert (await call.read()).checkpoint == door.known.final.note
+    assert (await message(call)).checkpoint == door.known.final.note
     call.cancel()
     await refused(
         door.stub.Follow(pb.FollowRequest(from_height=99)).read(),
@@ -225,7 +233,7 @@ async def test_streams_are_counted(door: Door, monkeypatch: pytest.MonkeyPatch) 
         while door.api._streams:  # noqa: ASYNC110 - the server notices on its own time
             await asyncio.sleep(0.01)
     again = door.stub.WatchFinal(pb.WatchFinalRequest())
-    assert (await again.read()).height == 10
+    assert (await message(again)).height == 10
     again.cancel()
 
 

@@ -13,8 +13,9 @@ from core_world import Core, Known
 from yarl import URL
 
 from ledger.governance_policy import policy_text
+from ledger.merkle import leaf_hash
 from ledger.receipt import verify_receipt
-from ledger.tile import format_path, tiles_of
+from ledger.tile import format_path, parse_bundle, tiles_of
 from ledger.trust import parse_trust
 from node import standing
 from node.read_http import BRIEF, IMMUTABLE, ReadHttp
@@ -79,9 +80,12 @@ async def test_tiles_are_immutable(door: Door) -> None:
         assert len(body) == path.width * 32
         assert headers["Content-Type"] == "application/octet-stream"
         assert headers["Cache-Control"] == IMMUTABLE
-    status, body, headers = await door.ask("/tile/entries/000")
-    assert status == 200
-    assert headers["Cache-Control"] == IMMUTABLE
+    hashes = [leaf for block in door.core.pair.blocks for leaf in block.leaf_hashes]
+    for name, low, high in (("000", 0, 256), ("001.p/50", 256, 306)):
+        status, body, headers = await door.ask(f"/tile/entries/{name}")
+        assert status == 200
+        assert headers["Cache-Control"] == IMMUTABLE
+        assert [leaf_hash(leaf) for leaf in parse_bundle(body, high - low)] == hashes[low:high]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +148,7 @@ async def test_proofs_as_json(door: Door) -> None:
 async def test_receipts_verify_with_the_chains_policy(door: Door) -> None:
     """By index and by commitment, with and without header; what is not final yet is 409 with Retry-After."""
     text = policy_text(world.genesis())
-    trust = parse_trust(text if isinstance(text, bytes) else text.encode())
+    trust = parse_trust(text)
     block = door.core.pair.blocks[2]
     commitment = world.records(40, 1)[0].commitment
     for query in (f"index={block.first_index}", f"commitment={commitment.hex()}"):

@@ -13,7 +13,7 @@ from ledger.merkle import leaf_hash, root_of, split_row
 from ledger.proof import verify_consistency, verify_inclusion, verify_range
 from ledger.receipt import verify_receipt
 from ledger.store_derived import DerivedStore
-from ledger.tile import TilePath, parse_bundle, tiles_of
+from ledger.tile import TilePath, tiles_of
 from ledger.trust import parse_trust
 from node.chainbook import ChainBook
 from node.errors import ReadError
@@ -107,7 +107,7 @@ def test_receipts_verify_offline() -> None:
     """At the newest final checkpoint, with and without the header; nothing that is not final has one."""
     made = World()
     text = policy_text(world.genesis())
-    trust = parse_trust(text if isinstance(text, bytes) else text.encode())
+    trust = parse_trust(text)
     final = made.final(15)
     block = made.core.pair.blocks[2]
     index = block.first_index + 4
@@ -133,7 +133,7 @@ def test_commitments_are_found() -> None:
 
 
 def test_tiles_are_the_tree() -> None:
-    """All tiles at the right edge, full ones, narrower cuts of them, and bundles of the leaves."""
+    """All tiles at the right edge, full ones, and narrower cuts of them."""
     made = World(blocks=40, records=60)
     size = made.core.size
     assert size > 1_024
@@ -142,8 +142,6 @@ def test_tiles_are_the_tree() -> None:
         assert len(row) == path.width
         if path.level == 0:
             assert row == made.hashes[path.index * 256 : path.index * 256 + path.width]
-    bundle = parse_bundle(made.reader.tile(TilePath(None, 1, 200)), 200)
-    assert [leaf_hash(leaf) for leaf in bundle] == made.hashes[256:456]
     refused("E_READ_NOT_FOUND", lambda: made.reader.tile(TilePath(0, size // 256, size % 256 + 1)))
     refused("E_READ_NOT_FOUND", lambda: made.reader.tile(TilePath(3, 0, 1)))
 
