@@ -9,6 +9,7 @@ made without ceremony and every door listens on loopback only.
 
 import json
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -150,8 +151,10 @@ def _ready(ops_url: str) -> bool:
 
 
 def stop_processes(network: DevNetwork, wanted: Iterable[str]) -> dict[str, str]:
-    """Stop the named processes in the given order; return name -> what happened."""
-    return {name: processes.stop(network.pid_file(name)) for name in wanted}
+    """Stop the named processes, all told at once in the given order; return name -> what happened."""
+    told = {name: processes.send(network.pid_file(name), signal.SIGTERM) for name in wanted}
+    result = {name: processes.stop(network.pid_file(name)) for name in told}
+    return {name: "stopped" if told[name] and how == "not running" else how for name, how in result.items()}
 
 
 def submit_samples(network: DevNetwork, progress: Callable[[str], None] = note) -> int:
