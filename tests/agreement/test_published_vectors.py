@@ -25,6 +25,7 @@ from scripts.second_verify import (
     good_signatures,
     is_public_key,
     path_leads,
+    point_from,
     read_receipt,
     read_trust_file,
     read_vkey,
@@ -91,6 +92,8 @@ def test_keys_that_may_stand_in_a_trust_file() -> None:
     order_8 = bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")
     small = [bytes(32), b"\1" + bytes(31), order_8, (2**255 - 20).to_bytes(32, "little")]
     encodings = [(2**255 - 19 + y | sign << 255).to_bytes(32, "little") for y in range(19) for sign in (0, 1)]
+    assert any(point_from(y.to_bytes(32, "little")) for y in range(2, 19)), "some have a canonical encoding"
+    assert not any(map(point_from, encodings)), "and none has a second one"
     keys = {bytes.fromhex(case["key"]) for case in CCTV} | {*small, *encodings}
     keys |= {rng.randbytes(32) for _ in range(60)} | {
         ed25519.public_key(rng.randbytes(32)) for _ in range(20)

@@ -8,6 +8,7 @@ import random
 from base64 import b64encode
 from dataclasses import replace
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from receipt_changes import (
     PLAIN,
     WORLD,
     Files,
-    at_time_0,
+    at_time,
     file,
     head,
     header_fields,
@@ -47,7 +48,7 @@ SIGNATURES: dict[str, tuple[int, Files]] = {
     "all lines, with header": (GOOD, ALL),
     "all lines, without header": (GOOD, file(PLAIN, lines(PLAIN))),
     "a stranger's line twice": (GOOD, file(WORLD, [*BUT_LAST, STRANGER, LAST, STRANGER])),
-    "a time of 0": (GOOD, file(WORLD, [*BUT_LAST, at_time_0(WORLD)])),
+    "a time of 0": (GOOD, file(WORLD, [*BUT_LAST, at_time(WORLD, 0)])),
     "no log's line": (TRUST, file(WORLD, COSIGNED)),
     "only a log's line": (TRUST, file(WORLD, [LOG])),
     "one institution less than the quorum": (TRUST, file(WORLD, lines(WORLD, skip=TOO_FEW))),
@@ -55,10 +56,11 @@ SIGNATURES: dict[str, tuple[int, Files]] = {
     "only strangers": (TRUST, file(WORLD, [STRANGER])),
     "a log's line twice": (TRUST, file(WORLD, [LOG, *COSIGNED, LOG])),
     "a cosignature twice": (TRUST, file(WORLD, [LOG, *COSIGNED, LAST])),
-    "two times of one cosigner": (TRUST, file(WORLD, [LOG, *COSIGNED, at_time_0(WORLD)])),
+    "two times of one cosigner": (TRUST, file(WORLD, [LOG, *COSIGNED, at_time(WORLD, 0)])),
     "a known line without signature": (TRUST, file(WORLD, [*BUT_LAST, replace(LAST, blob=b"\0")])),
     "a known line, a byte more": (TRUST, file(WORLD, [*BUT_LAST, replace(LAST, blob=LAST.blob + b"\0")])),
-    "a time of 2**63": (TRUST, file(WORLD, [*BUT_LAST, replace(LAST, blob=LATE + LAST.blob[8:])])),
+    "a time of 2**63 - 1": (GOOD, file(WORLD, [*BUT_LAST, at_time(WORLD, 2**63 - 1)])),
+    "a time of 2**63": (TRUST, file(WORLD, [*BUT_LAST, at_time(WORLD, 2**63)])),
     "another time": (TRUST, file(WORLD, [*BUT_LAST, replace(LAST, blob=bytes(8) + LAST.blob[8:])])),
     "a log's signature as cosignature": (
         TRUST,
@@ -129,6 +131,8 @@ GENESIS: list[Value] = [
     sha256(b"").digest(),
     bytes(32),
 ]
+SHORT_HASH = pack([WORLD.header or 0, pack(header_fields()), [bytes(31)]])
+LONG_PATH = pack([WORLD.header or 0, pack(header_fields()), [bytes(32)] * 64])
 RECORD = PLAIN.leaves[PLAIN.index]
 LEAVES: dict[str, tuple[int, Files]] = {
     "a leaf of kind 2": (UNREADABLE, patched(0, b"\2")),
@@ -168,6 +172,8 @@ LEAVES: dict[str, tuple[int, Files]] = {
     "a short hash": (UNREADABLE, with_header(header_fields(prev=bytes(31)))),
     "a chain id as bytes": (UNREADABLE, with_header(header_fields(chain=WORLD.origin.encode()))),
     "a chain id in capitals": (UNREADABLE, with_header(header_fields(chain="CHAIN-00000000"))),
+    "a path with a short hash": (UNREADABLE, with_extra(WORLD, WORLD.leaves[WORLD.index] + SHORT_HASH)),
+    "a path of 64 hashes": (UNREADABLE, with_extra(WORLD, WORLD.leaves[WORLD.index] + LONG_PATH)),
     "a field more": (UNREADABLE, with_header([*header_fields(), 0])),
     "a header of no fields": (UNREADABLE, with_header([])),
     "a header leaf of no bytes": (UNREADABLE, with_header([], leaf=b"")),
@@ -176,6 +182,28 @@ LEAVES: dict[str, tuple[int, Files]] = {
 POLICY = WORLD.trust().decode()
 VKEY = format_vkey(VerifierKey("new.example", ML_DSA_44_COSIGNATURE, bytes(1312)))
 WITNESS = POLICY[POLICY.index("witness") :].split("\n")[0]
+MANY = [format_vkey(VerifierKey(WORLD.origin, ML_DSA_44_COSIGNATURE, b"%1312d" % n)) for n in range(257)]
+LOGS, WITNESSES = len(WORLD.log_parties), len(WORLD.parties)
+
+
+def many_logs(count: int) -> Files:
+    """A trust file with so many logs."""
+    return with_trust("".join(f"log {vkey}\n" for vkey in MANY[: count - LOGS]) + POLICY)
+
+
+def many_witnesses(count: int) -> Files:
+    """A trust file with so many witnesses."""
+    return with_trust("".join(f"witness w{n} {MANY[n]}\n" for n in range(count - WITNESSES)) + POLICY)
+
+
+def many_groups(count: int) -> Files:
+    """A trust file with so many groups, each the only member of the next."""
+    already = POLICY.count("\ngroup ")
+    names = ["institutions", *(f"g{n}" for n in range(count - already))]
+    groups = "".join(f"group {name} any {before}\n" for before, name in pairwise(names))
+    return with_trust(POLICY[: POLICY.index("quorum")] + groups + f"quorum {names[-1]}\n")
+
+
 TRUST_FILES: dict[str, tuple[int, Files]] = {
     "comments": (GOOD, with_trust(f"# 注释\n\n \t# more\n{POLICY}")),
     "tabs": (GOOD, with_trust(POLICY.replace(" ", " \t "))),
@@ -195,6 +223,10 @@ TRUST_FILES: dict[str, tuple[int, Files]] = {
     "no logs": (UNREADABLE, with_trust(POLICY[POLICY.index("witness") :])),
     "a log twice": (UNREADABLE, with_trust(POLICY.split("\n")[0] + "\n" + POLICY)),
     "a witness as log": (UNREADABLE, with_trust(f"log {WITNESS.split()[2]}\n{POLICY}")),
+    "a threshold of 0": (
+        UNREADABLE,
+        with_trust(POLICY.replace(f" institutions {WORLD.quorum}", " institutions 0")),
+    ),
     "a threshold with a zero before": (
         UNREADABLE,
         with_trust(POLICY.replace(" institutions ", " institutions 0", 1)),
@@ -203,6 +235,12 @@ TRUST_FILES: dict[str, tuple[int, Files]] = {
     "Windows line ends": (UNREADABLE, with_trust(POLICY.replace("\n", "\r\n"))),
     "no newline at the end": (UNREADABLE, with_trust(POLICY[:-1])),
     "nothing": (UNREADABLE, with_trust("")),
+    "256 logs": (GOOD, many_logs(256)),
+    "257 logs": (UNREADABLE, many_logs(257)),
+    "256 witnesses": (GOOD, many_witnesses(256)),
+    "257 witnesses": (UNREADABLE, many_witnesses(257)),
+    "256 groups, one in the other": (GOOD, many_groups(256)),
+    "257 groups": (UNREADABLE, many_groups(257)),
     "more than 1 MiB": (UNREADABLE, with_trust(POLICY + "#" * 2**20 + "\n")),
 }
 

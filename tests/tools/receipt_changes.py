@@ -14,7 +14,7 @@ from typing import Any
 from receipt_world import World, world
 from rfc6962_reference import mth, path
 
-from ledger import cosignature, ed25519, note
+from ledger import ed25519, note
 from ledger.encoding import pack, unpack
 from ledger.note import Signature
 from ledger.tlogproof import TlogProof, format_proof
@@ -119,8 +119,9 @@ def with_trust(text: str) -> Files:
     return receipt, text.encode(), digest
 
 
-def at_time_0(made: World) -> Signature:
-    """A good cosignature of the last party at time 0, which we never make but others may."""
+def at_time(made: World, time_s: int) -> Signature:
+    """A good cosignature of the last party at any time, also at those that we never make."""
     party, text = made.parties[-1], made.text()
-    blob = bytes(8) + ed25519.sign(party.cosigner_seed, cosignature.message(text, 0))
+    message = b"cosignature/v1\ntime %d\n" % time_s + text
+    blob = time_s.to_bytes(8, "big") + ed25519.sign(party.cosigner_seed, message)
     return replace(made.cosignature(party), blob=blob)
