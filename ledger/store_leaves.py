@@ -101,21 +101,25 @@ class LeafFinder:
     def _resolve(
         self, keys: Sequence[bytes], leaves: Sequence[bytes], suspects: Sequence[int], found: list[int | None]
     ) -> None:
-        """Fill `found` for the suspects; a block that holds one of them is asked for all of them."""
+        """Fill `found` for the suspects. Each block that may hold one of them is read once, lowest first, and
+        asked for all of them: leaves may be made to share a key, on purpose, in as many blocks as they like.
+        """
         wanted: dict[bytes, list[int]] = {}
+        by_key: dict[bytes, set[bytes]] = {}
         for at in suspects:
             wanted.setdefault(leaves[at], []).append(at)
-        for at in suspects:
-            if found[at] is not None:
+            by_key.setdefault(keys[at], set()).add(leaves[at])
+        askers: dict[int, set[bytes]] = {}
+        for key, asking in by_key.items():
+            for height in self._index.heights(key)[:CANDIDATES_MAX]:
+                askers.setdefault(height, set()).update(asking)
+        for height in sorted(askers):
+            if wanted.keys().isdisjoint(askers[height]):
                 continue
-            for height in self._index.heights(keys[at])[:CANDIDATES_MAX]:
-                places = self._places(height)
-                if leaves[at] not in places:
-                    continue
-                for leaf in places.keys() & wanted.keys():
-                    for position in wanted.pop(leaf):
-                        found[position] = places[leaf]
-                break
+            places = self._places(height)
+            for leaf in places.keys() & wanted.keys():
+                for position in wanted.pop(leaf):
+                    found[position] = places[leaf]
 
     def _read_block(self, height: int) -> BlockLeaves:
         header = self._headers(height)
