@@ -44,11 +44,16 @@ def heard(r: Replica, peer: NodeId, wall_ms: int) -> None:
 
 
 def estimates(r: Replica) -> dict[NodeId, int]:
-    """What the other voters' wall clocks show now, as far as they told; never later than they really do."""
+    """What the other voters' wall clocks show now, never later than they really do.
+
+    Only of voters that told theirs within the last election timeout: a dead voter's clock accepts nothing, and
+    counting on it would keep a leader in office whose entries the living ones refuse.
+    """
+    oldest = r.now_ms - r.config.election_timeout_ms
     return {
         peer: r.clocks[peer][0] + r.now_ms - r.clocks[peer][1]
         for peer in r.voters
-        if peer != r.id and peer in r.clocks
+        if peer != r.id and peer in r.clocks and r.clocks[peer][1] >= oldest
     }
 
 

@@ -161,8 +161,12 @@ def on_heartbeat_answer(r: Replica, message: HeartbeatAnswer) -> None:
 
 
 def quorum_is_active(r: Replica) -> bool:
-    """Check-quorum (dissertation 6.2): whether a majority was heard since the last time this was asked."""
-    silent = sum(1 for p in r.progress.values() if not p.active)
+    """Check-quorum (dissertation 6.2): whether a majority was heard since the last time this was asked.
+
+    A follower that refuses what comes next counts as silent: with the others dead, an entry that the living refuse
+    would keep the log waiting for ever. In the next term it is an old entry, which no clock refuses.
+    """
+    silent = sum(1 for p in r.progress.values() if not p.active or p.refused)
     for p in r.progress.values():
         p.active = False
     return quorum.survives(r.voters, silent)

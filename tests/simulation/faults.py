@@ -57,11 +57,19 @@ def _again(
 
 
 def heal(world: World) -> None:
-    """The second phase: nothing fails any more, everybody is back."""
+    """The second phase: nothing fails any more, everybody is back; in every other world but a minority, gone for good."""
     world.healed_at = world.now
     world.cut.clear()
+    rng = stream(world.seed, "heal")
+    voters = world.voters()
+    spare = (len(voters) - 1) // 2 - (1 if world.options.change_every_ms else 0)  # a change may still be open
+    if spare > 0 and rng.random() < 0.5:
+        world.buried = sorted(rng.sample(voters, spare))
     for node in world.order:
-        if not node.alive:
+        if node.id in world.buried:
+            if node.alive:
+                world.stop(node)
+        elif not node.alive:
             world.start(node)
         elif node.paused_until:
             world.pause(node, world.now)
@@ -77,7 +85,7 @@ def crash(world: World, node: SimNode, life: int) -> str | None:
 
 
 def _restart(world: World, node: SimNode, life: int) -> str | None:
-    if node.alive or node.life != life:
+    if node.alive or node.life != life or node.id in world.buried:
         return None
     world.start(node)
     return world.line(node, "restarts")

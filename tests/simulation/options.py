@@ -71,7 +71,7 @@ def draw(seed: int) -> Options:
     election_ms = pick([100, 150, 250])
     nodes = pick([1, 2, 3, 3, 3, 3, 4, 5, 5, 7])
     changes = pick([0, 0, 0, 300, 600])
-    wall_spread_ms = pick([0, 0, 20, 2000])
+    wall_spread_ms = pick([0, 0, 20, 2000, 60_000])
 
     def unless_calm(*values: float) -> float:
         drawn = pick(values)

@@ -39,6 +39,7 @@ RARE = (
     "held back",
     "leader removed",
     "slow down",
+    "buried",
 )
 #: Election timeouts that a healed cluster has for making progress.
 PATIENCE = 80
@@ -72,6 +73,7 @@ class World:
         self.spares = spares
         self.cut: dict[tuple[str, str], int] = {}  # link -> cut until
         self.healed_at: int | None = None
+        self.buried: list[str] = []  # nodes that do not come back in the second phase
         self.proposals = 0
         self.counts = dict.fromkeys(RARE, 0)
         clock = stream(seed, "clock")
@@ -87,6 +89,7 @@ class World:
             faults.schedule(self)
             self._until(self.options.fault_ms, lambda: False)
             faults.heal(self)
+            self.counts["buried"] += len(self.buried)
             limit = self.now + PATIENCE * self.options.election_ms
             target = len(self.oracles.committed) + 2
             if not self._until(limit, lambda: self.has_settled(target)):
@@ -113,13 +116,16 @@ class World:
         self.now = limit
         return done()
 
+    def voters(self) -> list[str]:
+        """The voters in force by the newest change that was applied anywhere."""
+        return self.oracles.changes[-1][1] if self.oracles.changes else self.order[0].genesis
+
     def has_settled(self, target: int) -> bool:
-        """Whether every voter has applied `target` entries and the same leader is known to all."""
-        oracles = self.oracles
-        if len(oracles.committed) <= target:
+        """Whether every voter that is to come back has applied `target` entries."""
+        if len(self.oracles.committed) <= target:
             return False
-        voters = oracles.changes[-1][1] if oracles.changes else self.order[0].genesis
-        return all(self.nodes[v].alive and self.nodes[v].applied >= target for v in voters)
+        wanted = [self.nodes[name] for name in self.voters() if name not in self.buried]
+        return all(node.alive and node.applied >= target for node in wanted)
 
     def digest(self) -> str:
         """Digest over all event lines so far."""

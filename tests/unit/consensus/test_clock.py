@@ -52,6 +52,17 @@ def test_estimates_go_on_with_the_monotonic_clock() -> None:
     assert clock.estimates(r)["2"] == 750
 
 
+def test_a_clock_that_was_not_heard_lately_counts_for_nothing() -> None:
+    """A dead voter accepts nothing."""
+    r = replica(leading(), 0)
+    clock.heard(r, "2", 700)
+    r.now_ms += 100
+    clock.heard(r, "3", 800)
+    assert clock.estimates(r) == {"2": 800, "3": 800}
+    r.now_ms += 1
+    assert clock.estimates(r) == {"3": 801}
+
+
 @pytest.mark.parametrize(
     ("nodes", "clocks", "wall", "accepted"),
     [

@@ -4,7 +4,7 @@ from typing import Any
 
 from consensus_stage import Stage
 
-from consensus import messages
+from consensus import messages, replication
 from consensus.progress import Sending
 from consensus.ready import EvidenceKind
 from consensus.types import Role
@@ -128,3 +128,15 @@ def test_heartbeats_tell_no_more_than_was_acknowledged() -> None:
     stage.ready("1")
     beats = {m.recipient: m.commit for m in stage.wire if isinstance(m, messages.Heartbeat)}
     assert beats == {"2": 2, "3": 1}
+
+
+def test_a_follower_that_refuses_counts_as_silent() -> None:
+    """With the other one dead, hearing it is no quorum."""
+    stage = leader()
+    stage.propose("1", "a")
+    r = stage["1"].core.replica
+    r.progress["2"].active, r.progress["3"].active = True, False
+    assert replication.quorum_is_active(r)
+    stage.step(messages.Refusal("2", "1", 1, 2, "E_X"))
+    assert r.progress["2"].active
+    assert not replication.quorum_is_active(r)
