@@ -10,6 +10,7 @@ from e2e_network import item, leader_of, post, running_network, start, stop
 
 from scripts import devnet, processes
 from scripts.devfolder import DevNetwork, NodePlace
+from scripts.demo_runs import _last_reason
 from scripts.exit_codes import CommandError
 from scripts.web import request
 
@@ -43,11 +44,12 @@ def _replace(chain: Path, older: Path) -> None:
     shutil.copytree(older, chain)
 
 
-DAMAGE: dict[str, Callable[[Path, Path], None]] = {
-    "one bit": _flip,
-    "cut": _cut,
-    "emptied": _empty,
-    "older copy": _replace,
+# name -> (what is done, words that the node's own explanation must have)
+DAMAGE: dict[str, tuple[Callable[[Path, Path], None], str]] = {
+    "one bit": (_flip, "E_STORE_DAMAGED"),
+    "cut": (_cut, "E_STORE_DAMAGED"),
+    "emptied": (_empty, "E_STORE_MISSING"),
+    "older copy": (_replace, "amnesia"),
 }
 
 
@@ -57,7 +59,7 @@ def _refusal(network: DevNetwork, victim: NodePlace) -> str:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if processes.wait_gone(network.pid_file(victim.name), 0):
-            return processes.tail(network.log_file(victim.name), 20)
+            return _last_reason(processes.tail(network.log_file(victim.name), 20))
         try:
             status = request(f"{victim.read_url}/v1/status", timeout_s=1).json()
         except CommandError:
@@ -83,11 +85,11 @@ def test_a_damaged_store_is_noticed_and_explained(tmp_path: Path) -> None:
             post(network, [item() for _ in range(20)], wait_s=20)
         stop(network, victim.name)
         shutil.copytree(victim.data, good)
-        for name, damage in DAMAGE.items():
+        for name, (damage, expected) in DAMAGE.items():
             damage(chain, older)
             words = _refusal(network, victim)
             print(f"--- {name}:\n{words}")
-            assert len(words) > 20, "it has to say why"
+            assert expected in words or "amnesia" in words, "it has to say why"
             answer = post(network, [item()], wait_s=20)
             assert answer.json()["items"][0]["state"] == "final", "the others go on"
             time.sleep(1)
