@@ -97,14 +97,14 @@ class Gateway:
     def checks(self) -> list[Check]:
         """Return what `/readyz` shows."""
         store = "" if self.store.alive() else "the database has failed"
+        lost = self.store.backlog() > 0 and not self.ledger.leader
+        leader = "records wait, and no node answers as the leader" if lost else ""
         full = self.store.backlog() > OUTBOX_NEARLY_FULL * self.config.limits.outbox_max_records
         return [
             Check("storage", vital=True, words=store),
             Check("disk", vital=True, words="the disk is nearly full" if self.collect.disk_low else ""),
             Check("outbox", vital=False, words="the outbox is nearly full" if full else ""),
-            Check(
-                "leader", vital=False, words="" if self.ledger.leader else "no leading node is known just now"
-            ),
+            Check("leader", vital=False, words=leader),
             Check("anchoring", vital=False, words=self.finality.halted),
             Check("api_keys", vital=False, words=self.keys.problem),
         ]

@@ -117,11 +117,20 @@ class SubmitStream:
         """Connect. Raises StreamLostError."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await self._channel.channel_ready()
+                await self._until_ready()
         except TimeoutError as error:
             raise StreamLostError("no connection in time") from error
         self._call = submit_pb2_grpc.SubmitStub(self._channel).Submit()
         self._reader = asyncio.create_task(self._read(), name=f"submit-replies-{self._node.node_id}")
+
+    async def _until_ready(self) -> None:
+        """Wait for the connection; a refused one is told at once, not after the timeout. Raises StreamLostError."""
+        state = self._channel.get_state(try_to_connect=True)
+        while state is not grpc.ChannelConnectivity.READY:
+            if state in (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN):
+                raise StreamLostError("no connection")
+            await self._channel.wait_for_state_change(state)
+            state = self._channel.get_state(try_to_connect=True)
 
     async def submit(self, envelope: bytes) -> Outcome:
         """Send an envelope and return its outcome. Raises NotLeaderError, StreamLostError, UntrustedAnswerError."""
@@ -196,7 +205,12 @@ class LeaderClient:
         self._stream: SubmitStream | None = None
         self._stream_node = ""
         self._connecting = asyncio.Lock()
-        self.leader = ""
+        self._leader = ""
+
+    @property
+    def leader(self) -> str:
+        """The node that answered as the leader last, over a stream that is still open; "" when there is none."""
+        return self._leader if self._stream is not None and not self._stream.closed else ""
 
     async def submit(self, envelope: bytes) -> Outcome:
         """See ports.Ledger."""
@@ -212,7 +226,7 @@ class LeaderClient:
                 outcome = await stream.submit(envelope)
             except NotLeaderError as error:
                 self._route.redirected(node_id, error.leader, self._clock.monotonic_s())
-                self.leader = self._route.leader or ""
+                self._leader = ""
             except (StreamLostError, UntrustedAnswerError) as error:
                 await self._lost(node_id, error)
                 if sent:
@@ -220,7 +234,7 @@ class LeaderClient:
             else:
                 if not isinstance(outcome, Unknown):
                     self._route.succeeded(node_id)
-                    self.leader = node_id
+                    self._leader = node_id
                 return outcome
 
     async def _stream_to(self, node_id: str) -> SubmitStream:
@@ -241,7 +255,7 @@ class LeaderClient:
 
     async def _lost(self, node_id: str, error: Exception) -> None:
         self._route.failed(node_id, self._clock.monotonic_s())
-        self.leader = ""
+        self._leader = ""
         self._telemetry.warning("submission_stream_lost", node=node_id, reason=str(error))
         async with self._connecting:
             if self._stream is not None and self._stream_node == node_id:

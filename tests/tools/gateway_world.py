@@ -58,11 +58,11 @@ class GatewayWorld:
     def spawn(self, **more: Any) -> "subprocess.Popen[bytes]":
         """Start the gateway as a process of its own."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        log = (self.folder / "gateway.log").open("ab")
-        return subprocess.Popen(
-            [sys.executable, "-c", RUN, str(self.config_path)],
-            env=environment, stdout=log, stderr=log, cwd=ROOT, start_new_session=True, **more,
-        )  # fmt: skip
+        command = [sys.executable, "-c", RUN, str(self.config_path)]
+        with (self.folder / "gateway.log").open("ab") as log:
+            return subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, cwd=ROOT, start_new_session=True, **more
+            )
 
 
 def free_ports(count: int) -> list[int]:
