@@ -96,8 +96,7 @@ def measure(network: DevNetwork, door: str, shape: Shape) -> Row:
     leader = _leader(network)
     disk, cpu, machine, since = _disk(network), _cpu(network), _machine_cpu(), time.monotonic()
     own = sum(os.times()[:2])
-    load = NodeDoor(network, leader) if door == "node" else GatewayDoor(network)
-    result = asyncio.run(load.run(shape))
+    result = asyncio.run(_load(network, door, leader, shape))
     used = _cpu(network) - cpu
     elapsed = time.monotonic() - since
     others = (_machine_cpu() - machine - used - (sum(os.times()[:2]) - own)) / elapsed
@@ -112,6 +111,12 @@ def measure(network: DevNetwork, door: str, shape: Shape) -> Row:
         reference_us(),
         max(0.0, others),
     )
+
+
+async def _load(network: DevNetwork, door: str, leader: str, shape: Shape) -> Result:
+    """Load one door; gRPC's channels belong to the loop they are made in."""
+    load = NodeDoor(network, leader) if door == "node" else GatewayDoor(network)
+    return await load.run(shape)
 
 
 def _leader(network: DevNetwork) -> str:

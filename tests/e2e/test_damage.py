@@ -9,8 +9,8 @@ import pytest
 from e2e_network import item, leader_of, post, running_network, start, stop
 
 from scripts import devnet, processes
-from scripts.devfolder import DevNetwork, NodePlace
 from scripts.demo_runs import _last_reason
+from scripts.devfolder import DevNetwork, NodePlace
 from scripts.exit_codes import CommandError
 from scripts.web import request
 
