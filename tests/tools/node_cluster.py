@@ -36,8 +36,9 @@ def free_port_base(nodes: int = 4) -> int:
     """A base such that the ports of so many nodes are free now; spread over processes that run tests side by
     side.
     """
-    for _ in range(200):
-        base = 20_000 + (os.getpid() * 97 + secrets.randbelow(2_000) * 100) % 40_000
+    for _ in range(400):
+        # Below the range from which the kernel takes ports for outgoing connections (32768 and above).
+        base = 15_000 + (os.getpid() * 97 + secrets.randbelow(2_000) * 100) % 17_000
         if all(_is_free(base + 10 * node + door) for node in range(nodes) for door in range(5)):
             return base
     raise AssertionError("no free ports")
