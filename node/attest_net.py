@@ -11,6 +11,7 @@ again, heights below stay unsigned by this node] -> counted -> the notes that ot
 here: resent while not final].
 
 Rules kept here
+- A root is computed twice, by the growing tree and from stored tiles, before it is signed.
 - A waiting or halted node signs nothing; it goes on collecting, so that its readers see what is final.
 - A batch never crosses the end of an era, so one key signs it: the one that governance has open at those
   heights.
@@ -29,7 +30,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from ledger import ed25519, note
+from ledger import note
 from ledger.chain import AppliedBlock
 from ledger.errors import DerivedDamagedError
 from ledger.proof import prove_consistency
@@ -38,12 +39,11 @@ from node import convictions, evidence, notes, telemetry
 from node.chainbook import ChainBook
 from node.config import Attest
 from node.cosigner import Pace, Point, Schedule, worth_sending
-from node.electorate import Electorate, LineName, Signer
 from node.errors import HaltedError
 from node.findings import Attested, Convicted, Finalized, Finding, Rejected, Seen, SelfContradicted
 from node.gathering import Gathering
-from node.keys import Purpose, SigningKey
 from node.metrics import NodeMetrics
+from node.own_keys import OwnKeys
 from node.ports import Parts, Role
 from node.start import DERIVED
 
@@ -70,7 +70,7 @@ class Attestor:
         self._core = parts.core
         self._channel = parts.channel
         self._metrics = metrics
-        self._keys = {key.public: key for key in parts.keys.signing}
+        self._keys = OwnKeys(parts.core.node_id, parts.keys)
         self._pace = _pace(parts.config.attest)
         self._evidence_folder = parts.config.data_path / evidence.FOLDER
         self._derived_folder = parts.config.data_path / DERIVED
@@ -89,7 +89,9 @@ class Attestor:
         self._convicted = {
             one.public: one.name for one in convictions.load(self._evidence_folder, self._chain_id)
         }
-        self._gathering = Gathering(self._book.book(), self._own_lines(), self._convicted)
+        self._gathering = Gathering(
+            self._book.book(), self._keys.lines(parts.core.institution), self._convicted
+        )
         self._schedule = Schedule(self._book.rule(), self._pace, self._own_mark(), time.monotonic())
 
     # --- standing.Attestation ------------------------------------------------------------------------------
@@ -284,7 +286,7 @@ class Attestor:
     def _begin(self, group: asyncio.TaskGroup, points: tuple[Point, ...]) -> None:
         """Ask for the mark; sign when it is durable. Without a key at these heights they are passed over."""
         last = points[-1]
-        if self._key_at(last.height) is None:
+        if self._keys.at(self._book.electorate(last.height)) is None:
             self._schedule.abandon(skip=True)
             self._news.set()
             return
@@ -295,8 +297,13 @@ class Attestor:
             return
 
         async def sign_when_durable() -> None:
+            writing = asyncio.ensure_future(durable)
             try:
-                await durable
+                await asyncio.sleep(
+                    0
+                )  # the disk begins; meanwhile the root is computed once more, from tiles
+                self._recheck(last)
+                await writing
             except HaltedError:
                 self._schedule.abandon(skip=False)
             else:
@@ -309,20 +316,28 @@ class Attestor:
 
         self._signing = group.create_task(sign_when_durable(), name="mark")
 
+    def _recheck(self, point: Point) -> None:
+        """Compute a root again by another way before it is signed: a bit that flipped in a memory stops here.
+
+        Raises DerivedDamagedError, which ends the process; the next start derives everything anew.
+        """
+        if self._book.root_at(point.size) != point.root:
+            words = f"the tiles do not lead to the root of size {point.size} that was derived"
+            raise DerivedDamagedError("E_DERIVED_DAMAGED", words)
+
     def _sign(self, points: list[Point]) -> None:
         """Use the keys: the mark at or above these points is durable. Counts and sends."""
-        key = self._key_at(points[-1].height)
-        if key is None:
+        own = self._keys.at(self._book.electorate(points[-1].height))
+        if own is None:
             return
-        signer, cosigner, log = key
         self._time_s = max(self._time_s, int(time.time()), 1)
         raws: dict[int, bytes] = {}
         for point in points:
             text = notes.checkpoint_text(self._chain_id, point.size, point.root)
-            line = note.cosign(signer.name, cosigner.seed, text, self._time_s)
-            log_line = note.sign(self._chain_id, log.seed, text)
-            seen = Seen(signer, point.size, self._time_s, text, line)
-            self._gathering.own_signed(seen, point, log.public, log_line)
+            line = note.cosign(own.signer.name, own.cosigner.seed, text, self._time_s)
+            log_line = note.sign(self._chain_id, own.log.seed, text)
+            seen = Seen(own.signer, point.size, self._time_s, text, line)
+            self._gathering.own_signed(seen, point, own.log.public, log_line)
             raws[point.size] = notes.join(text, [log_line, line])
         every = self._book.every(points[-1].height)
         self._latest = [raws[point.size] for point in worth_sending(tuple(points), every)]
@@ -347,33 +362,11 @@ class Attestor:
             for raw in raws:
                 self._channel.send(node_id, raw)
 
-    # --- keys ----------------------------------------------------------------------------------------------
+    # --- what it is ----------------------------------------------------------------------------------------
 
     @property
     def _chain_id(self) -> str:
         return self._core.chain_id
-
-    def _key_at(self, height: int) -> tuple[Signer, SigningKey, SigningKey] | None:
-        """Return this node's cosigner (as governance knows it), its key and the log key open at a height."""
-        electorate = self._book.electorate(height)
-        signer, cosigner = self._own_signer(electorate)
-        log = next((self._keys[public] for public in electorate.logs.values() if public in self._keys), None)
-        return None if signer is None or cosigner is None or log is None else (signer, cosigner, log)
-
-    def _own_signer(self, electorate: Electorate) -> tuple[Signer | None, SigningKey | None]:
-        for signer in electorate.signers.values():
-            if signer.node_id == self._core.node_id:
-                return signer, self._keys.get(signer.public)
-        return None, None
-
-    def _own_lines(self) -> dict[LineName, bytes]:
-        """Every cosigner key that this node holds, under the line name it has for this node's name."""
-        name = f"{self._core.institution}/{self._core.node_id}"
-        return {
-            (name, note.key_id(name, note.ED25519_COSIGNATURE, public)): public
-            for public, key in self._keys.items()
-            if key.purpose is Purpose.COSIGNER and ed25519.public_key(key.seed) == public
-        }
 
     def _own_mark(self) -> Point | None:
         """The durable mark as a point; whether the chain holds it is asked before anything is signed."""

@@ -11,10 +11,14 @@ import store_world
 from core_world import Core, Wire, keys_of, parts_of
 
 from ledger.algorithms import SIG_ED25519
+from ledger.errors import DerivedDamagedError
 from ledger.governance_policy import policy_text
 from ledger.governance_proposal import RotateKey
+from ledger.keyspace import derived_edge
 from ledger.note import open_note, parse_note
 from ledger.policy import parse_policy, satisfied
+from ledger.store_derived import DerivedStore
+from ledger.store_prepare import CONDEMNED
 from node import attest_net, convictions, notes
 from node.attest_net import Attestor
 from node.metrics import NodeMetrics
@@ -323,6 +327,28 @@ async def test_an_idle_chain_is_signed_again(tmp_path: Path) -> None:
             seconds=4.0,
         )
         assert len(made.cores["broker-1"].marks) == marks
+
+
+async def test_a_root_that_the_tiles_do_not_lead_to_is_never_signed(tmp_path: Path) -> None:
+    """A flipped bit in what was derived: the attestor ends, and the next start makes the derived store
+    anew.
+    """
+    (tmp_path / "broker-1" / "derived").mkdir(parents=True)
+    made = Net(tmp_path, ("broker-1",))
+    core = made.cores["broker-1"]
+    core.apply(*store_world.bodies(2, records=300))
+    node = Attestor(parts_of(core, made.wire.ends["broker-1"], tmp_path / "broker-1", None), NodeMetrics())
+    await node.start()
+    edge = core.pair.derived_kv.get(derived_edge(0))
+    assert edge is not None
+    core.pair.derived_kv.write([(derived_edge(0), bytes([edge[0] ^ 1]) + edge[1:])], sync=False)
+    core.pair.derived = DerivedStore.attach(core.pair.derived_kv, core.pair.chain)  # nothing in memory
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.timeout(5):
+            await node.run()
+    assert caught.group_contains(DerivedDamagedError)
+    assert made.wire.sent == []
+    assert (tmp_path / "broker-1" / "derived" / CONDEMNED).exists()
 
 
 async def test_rubbish_is_counted_and_changes_nothing(tmp_path: Path) -> None:
