@@ -25,6 +25,7 @@ from node import standing, telemetry
 from node.attest_net import Attestor
 from node.bell import Bell
 from node.errors import StartError
+from node.findings import Seen
 from node.health import Vitals
 from node.http_door import HttpDoor
 from node.metrics import NodeMetrics, folder_bytes
@@ -45,6 +46,8 @@ def build(parts: Parts) -> Sequence[Companion]:
     metrics = NodeMetrics()
     attestor = Attestor(parts, metrics)
     observer = Observer(parts, attestor, metrics)
+
+    core.show_signed(lambda node_id: _signed_size(attestor.seen(), node_id))
 
     def now() -> standing.Standing:
         return standing.take(core, attestor, observer.following())
@@ -117,3 +120,8 @@ def _certificate_ends(parts: Parts) -> dict[str, int]:
     """When this node's own certificate ends, for the alarm before it does."""
     cert = x509.load_pem_x509_certificate(parts.keys.tls.cert_pem)
     return {"tls": int(cert.not_valid_after_utc.timestamp())}
+
+
+def _signed_size(seen: Sequence[Seen], node_id: str) -> int:
+    """The newest size that a node has signed; 0 for none. A signer's name ends in its node's id."""
+    return max((row.size for row in seen if row.signer.name.split("/")[-1] == node_id), default=0)

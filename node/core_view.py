@@ -70,6 +70,7 @@ class CoreView:
         self._writer: MarkWriter | None = None
         self._on_halt: Callable[[], None] | None = None
         self._ingest: Callable[[Sequence[ObservedEntry]], Awaitable[None]] | None = None
+        self._signed_size: Callable[[str], int] = _nothing_signed
         self._links: Callable[[], Sequence[PeerLink]] = list
         self._callbacks: list[Callable[[list[AppliedBlock]], None]] = []
         self._last_leader: str | None = None
@@ -184,6 +185,12 @@ class CoreView:
         assert self._ingest is not None, "the loop is connected before anybody follows"
         return self._ingest(entries)
 
+    def show_signed(self, size_of: Callable[[str], int]) -> None:
+        """The attestor makes itself known: `size_of(node_id)` is the newest size a node has signed, 0 for
+        none.
+        """
+        self._signed_size = size_of
+
     def halt(self, reason: str, evidence: bytes) -> None:
         """Halt this node, keeping why. A node that is halted already keeps its first reason."""
         if self._halted is not None:
@@ -227,6 +234,13 @@ class CoreView:
         """The transport makes itself known."""
         self._links = links
 
+    def signed_lag(self, node_id: str) -> int:
+        """Heights between the newest applied block and the newest one that a node has signed, as far as is
+        known.
+        """
+        size = min(self._signed_size(node_id), self.size)
+        return self.applied_height - (self._derived.block_at(size - 1) if size else -1)
+
     def follow_raft(self, raft: Raft) -> None:
         """Consensus has started."""
         self._raft = raft
@@ -252,3 +266,7 @@ class CoreView:
             self.submitters = last.state.submitter_tls_pins()
         for callback in self._callbacks:
             callback(blocks)
+
+
+def _nothing_signed(_: str) -> int:
+    return 0

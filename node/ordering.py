@@ -76,7 +76,7 @@ class Ordering:
         """Propose the next body, or a proposal; whether consensus took anything."""
         self.blocked = False
         if self.proposals.waiting:
-            return self.proposals.order(raft, self._view.node_id, now_ms, wall_ms)
+            return self.proposals.order(raft, self._view, now_ms, wall_ms)
         return self._intake.wants_body(now_ms) and self._build(raft, now_ms, wall_ms)
 
     def _build(self, raft: Raft, now_ms: int, wall_ms: int) -> bool:

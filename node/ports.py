@@ -186,6 +186,11 @@ class NodeCore(LedgerView, Protocol):
         and applied. Raises the ledger's errors when they do not follow from what is there.
         """
 
+    def show_signed(self, size_of: Callable[[str], int]) -> None:
+        """Tell the core where to ask for the newest size that a node has signed (verified; 0 for none): a
+        leader orders an observer's promotion only if it is close enough behind.
+        """
+
     def halt(self, reason: str, evidence: bytes) -> None:
         """Stop voting, acknowledging and signing from now on; keep `evidence` in a file; reads go on.
         `reason` is one plain sentence. Only for this node's own state being contradicted.

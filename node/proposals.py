@@ -4,14 +4,17 @@ answered by height.
 Why: a proposal is signed elsewhere, by institutions, and arrives complete; this node only puts it into the
 log. One at a time is on its way, since consensus takes nothing behind a change that is not applied.
 
-Rules kept here: what is malformed is refused at the door; whether the state allows it, the chain's rules say,
-when it is proposed. Who waits is told the height at which it was applied, or why it was not taken.
+Rules kept here: an observer is promoted only if it has signed close enough behind the leader's commit (the
+chain's `promote_lag_heights`): a voter that cannot follow yet would cost the quorum its reserve. What is
+malformed is refused at the door; whether the state allows it, the chain's rules say, when it is proposed. Who
+waits is told the height at which it was applied, or why it was not taken.
 
 Refuses: signing, editing, retrying.
 """
 
 import asyncio
 from collections import deque
+from typing import Protocol
 
 from consensus import ConsensusError, NotLeaderError, Raft, RefusedError
 from ledger.body import (
@@ -23,9 +26,26 @@ from ledger.body import (
 from ledger.chain import AppliedBlock
 from ledger.encoding import as_array, unpack
 from ledger.errors import LedgerError
+from ledger.governance_proposal import PromoteNode, parse_proposal
+from ledger.governance_state import State
 from node.errors import DoorError
 
 _WAITING_MAX = 16
+
+
+class Followers(Protocol):
+    """What a leader knows of itself and of who follows; `core_view` has it."""
+
+    @property
+    def node_id(self) -> str:
+        """This node."""
+
+    @property
+    def governance(self) -> State:
+        """The state that rules the next height."""
+
+    def signed_lag(self, node_id: str) -> int:
+        """Heights between this node's newest applied block and the newest one that a node has signed."""
 
 
 class Proposals:
@@ -59,14 +79,17 @@ class Proposals:
         self._waiting.append((signed, future))
         return future
 
-    def order(self, raft: Raft, node_id: str, now_ms: int, wall_ms: int) -> bool:
+    def order(self, raft: Raft, view: Followers, now_ms: int, wall_ms: int) -> bool:
         """Put what waits into the log; what is not taken is answered with why. Returns whether anything
         was.
         """
         taken = False
         while self._waiting:
             signed, future = self._waiting.popleft()
-            payload = encode_governance_body(node_id, raft.next_stamp(wall_ms), signed)
+            if self._too_far_behind(signed, view):
+                _fail(future, DoorError("E_PROMOTE_LAG", "the observer has not signed close enough behind"))
+                continue
+            payload = encode_governance_body(view.node_id, raft.next_stamp(wall_ms), signed)
             try:
                 entry = raft.propose_governance(payload, now_ms, wall_ms)
             except RefusedError as error:
@@ -79,6 +102,18 @@ class Proposals:
                 self._flying[entry.index] = (payload, future)
                 taken = True
         return taken
+
+    def _too_far_behind(self, signed: SignedProposal, view: Followers) -> bool:
+        """Whether it is a promotion of a node that has not caught up. What does not parse, the rules
+        refuse.
+        """
+        try:
+            action = parse_proposal(signed.proposal).action
+        except LedgerError:
+            return False
+        if not isinstance(action, PromoteNode):
+            return False
+        return view.signed_lag(action.node_id) > view.governance.limits.promote_lag_heights
 
     def applied(self, block: AppliedBlock) -> None:
         """A block was applied: whoever waits for it hears its height, if it is theirs."""

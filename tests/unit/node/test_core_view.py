@@ -150,6 +150,15 @@ def test_evidence_against_others_does_not_halt(core: Core, tmp_path: Path) -> No
     assert len(list((tmp_path / "evidence").iterdir())) == 2
 
 
+def test_how_far_a_node_has_signed_behind(core: Core) -> None:
+    """In heights; nothing signed is behind genesis; nobody is ahead of what is applied here."""
+    core.apply(world.envelopes_body(CHAIN_ID, (0, 3), ms=2))
+    assert core.view.signed_lag("regulator-1") == 3
+    sizes = {"regulator-1": 2, "market-1": 6, "auditor-1": 99}
+    core.view.show_signed(lambda node_id: sizes[node_id])
+    assert [core.view.signed_lag(name) for name in sizes] == [1, 0, 0]
+
+
 def test_what_must_not_be_survived_ends_the_process(core: Core) -> None:
     """The one who can end it is asked to."""
     error = ValueError("x")

@@ -1,11 +1,14 @@
 """Governance proposals: refused at the door, ordered one at a time, answered with their height."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import ledger_world as world
 import pytest
 from node_world import Alone
 
 from ledger.encoding import Value, pack
-from ledger.governance_proposal import SetLimits
+from ledger.governance_proposal import PromoteNode, SetLimits
 from ledger.governance_state import Limits
 from node.errors import DoorError
 from node.proposals import Proposals
@@ -18,8 +21,12 @@ def _content(alone: Alone, attest_every: int = 2) -> bytes:
     return pack([signed.proposal, signatures])
 
 
+def _view(alone: Alone, lag: int = 0) -> Any:
+    return SimpleNamespace(node_id="broker-1", governance=alone.chain.state, signed_lag=lambda _: lag)
+
+
 def _order(proposals: Proposals, alone: Alone) -> bool:
-    return proposals.order(alone.raft, "broker-1", 1, world.START_MS + 5)
+    return proposals.order(alone.raft, _view(alone), 1, world.START_MS + 5)
 
 
 async def test_a_proposal_is_answered_with_the_height_of_its_block() -> None:
@@ -69,6 +76,19 @@ async def test_nothing_is_ordered_behind_a_change_that_is_not_applied() -> None:
     with pytest.raises(DoorError) as caught:
         await second
     assert caught.value.code == "E_PROPOSAL_BUSY"
+
+
+@pytest.mark.parametrize(("lag", "code"), [(65, "E_PROMOTE_LAG"), (64, "E_GOVERNANCE_UNKNOWN")])
+async def test_an_observer_far_behind_is_not_promoted(lag: int, code: str) -> None:
+    """Beyond the chain's own limit it is the leader who refuses; within it the rules are asked."""
+    alone, proposals = Alone(), Proposals()
+    signed = world.signed_proposal(alone.chain.state, PromoteNode("late-1"), ("BROKER",))
+    signatures: list[Value] = [[s.institution, s.key_id, s.sig_alg, s.signature] for s in signed.signatures]
+    future = proposals.hand_in(pack([signed.proposal, signatures]))
+    proposals.order(alone.raft, _view(alone, lag), 1, world.START_MS + 5)
+    with pytest.raises(DoorError) as caught:
+        await future
+    assert caught.value.code == code
 
 
 async def test_a_bounded_number_waits() -> None:
