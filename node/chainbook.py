@@ -65,7 +65,7 @@ class ChainBook:
 
     def every(self, height: int) -> int:
         """Return attest_every as it is in force for `height`."""
-        return self._view.derived_store.governance(max(0, height - 1)).limits.attest_every
+        return self.electorate(height).every
 
     def era_end_after(self, height: int) -> int | None:
         """Return the first applied governance block above `height`, or None."""

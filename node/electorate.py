@@ -37,12 +37,11 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Electorate:
-    """Who is judged how at one height. `logs`: public key of each open log key, with the node that holds
-    it.
-    """
+    """Who is judged how at one height. `logs`: the open log keys. `every`: attest_every in force there."""
 
     quorum: int
     majority: int
+    every: int
     signers: dict[LineName, Signer]
     logs: dict[LineName, bytes]
 
@@ -70,4 +69,4 @@ def electorate_of(state: State, height: int) -> Electorate:
             if key.open_at(height):
                 logs[state.chain_id, key_id(state.chain_id, ED25519, key.public)] = key.public
     voters = len(state.voters())
-    return Electorate(state.quorum, voters // 2 + 1, signers, logs)
+    return Electorate(state.quorum, voters // 2 + 1, state.limits.attest_every, signers, logs)

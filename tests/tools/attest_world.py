@@ -73,7 +73,7 @@ def electorate(parties: list[Party], quorum: int) -> Electorate:
     for one in parties:
         public = ed25519.public_key(one.log_seed)
         logs[CHAIN_ID, note.key_id(CHAIN_ID, note.ED25519, public)] = public
-    return Electorate(quorum, voters // 2 + 1, {one.line_name: one.signer for one in parties}, logs)
+    return Electorate(quorum, voters // 2 + 1, 1, {one.line_name: one.signer for one in parties}, logs)
 
 
 @dataclass(slots=True)
