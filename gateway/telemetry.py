@@ -49,9 +49,24 @@ def set_up(level: str, style: str, stream: TextIO | None = None) -> Any:
         logger_factory=structlog.PrintLoggerFactory(file=stream or sys.stdout),
         cache_logger_on_first_use=False,
     )
-    # Libraries that use the standard logging speak only when something is wrong.
-    logging.basicConfig(level=logging.WARNING, stream=stream or sys.stdout, force=True)
-    return structlog.get_logger(program="gateway")
+    out = structlog.get_logger(program="gateway")
+    logging.basicConfig(level=logging.WARNING, handlers=[_Libraries(out)], force=True)
+    return out
+
+
+class _Libraries(logging.Handler):
+    """Says that a library complained, and about what kind of thing; its words may repeat what a caller sent."""
+
+    def __init__(self, out: Any) -> None:
+        super().__init__(logging.WARNING)
+        self._out = out
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line: the library, the unfilled first line of its message, the exception without its message."""
+        words = str(record.msg).split("\n", 1)[0][:80]
+        error = record.exc_info[1] if record.exc_info else None
+        reason = places(error) if error is not None else ""
+        self._out.warning("library_complained", library=record.name, words=words, error=reason)
 
 
 def places(error: BaseException) -> str:

@@ -40,7 +40,7 @@ def media_type(request: web.Request) -> str:
 async def body_of(request: web.Request, services: Services) -> AsyncIterator[bytes]:
     """Yield the body; its bytes count against the limit of all bodies until the block ends.
 
-    Raises RequestError E_BODY_TOO_LARGE or E_REQUEST_TIMEOUT, BusyError E_BUSY.
+    Raises RequestError E_BODY_TOO_LARGE, E_REQUEST_TIMEOUT, BusyError E_BUSY.
     """
     limit = services.limits.body_max_bytes
     declared = request.content_length
@@ -66,6 +66,8 @@ async def _read(request: web.Request, limit: int, timeout_s: float) -> bytes:
                 if size > limit:
                     raise RequestError("E_BODY_TOO_LARGE", f"a body has at most {limit} bytes")
                 chunks.append(chunk)
+    except web.RequestPayloadError as error:
+        raise RequestError("E_REQUEST_TIMEOUT", "the body broke off") from error
     except TimeoutError as error:
         raise RequestError("E_REQUEST_TIMEOUT", f"the body did not arrive within {timeout_s} s") from error
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -111,6 +111,17 @@ def _library_refusal(error: web.HTTPException, request_id: str) -> web.Response:
     return problems.response(document, request_id, headers=headers)
 
 
+async def expect(request: web.Request) -> web.StreamResponse | None:
+    """Meet ``Expect: 100-continue``; any other expectation gets a problem document, without its words."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
+        return None
+    answer = _library_refusal(web.HTTPExpectationFailed(), f"{_RUN}-{next(_numbers):x}")
+    answer.force_close()
+    return answer
+
+
 @web.middleware
 async def unrouted(request: web.Request, handler: RawHandler) -> web.StreamResponse:
     """Give requests that no route matches a problem document too; matched ones pass through untouched."""

@@ -48,7 +48,6 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "E_CURSOR": Kind(
         400, "Bad cursor", "Pass `next` of the page before, unchanged and with the same filters."
     ),
-    "E_REQUEST_MALFORMED": Kind(400, "Malformed request", "The request is not valid HTTP."),
     "E_KEY_REQUIRED": Kind(401, "API key required", "Send `Authorization: Bearer KEY`."),
     "E_KEY_UNKNOWN": Kind(
         401, "API key unknown", "The key is wrong or was withdrawn; ask the gateway's operator."
@@ -74,6 +73,7 @@ CATALOGUE: Final[dict[str, Kind]] = {
         415, "Media type not supported", "Use application/json or application/x-ndjson, UTF-8."
     ),
     "E_CONTENT_ENCODING": Kind(415, "Content encoding not supported", "Send the body uncompressed."),
+    "E_EXPECTATION": Kind(417, "Expectation not met", "Only `Expect: 100-continue` is known here."),
     "E_BATCH_EMPTY": Kind(422, "No items", "Send at least one item."),
     "E_BATCH_REFUSED": Kind(422, "No item was accepted", "Each entry of `items` says what is wrong with it."),
     "E_FIELD_REQUIRED": Kind(422, "Field missing", "See `errors` for the field."),
@@ -112,16 +112,15 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "E_RECEIPT_UNAVAILABLE": Kind(
         503, "Receipt not available now", "Wait for Retry-After seconds.", retryable=True
     ),
-    "E_STOPPING": Kind(503, "Gateway is stopping", "Repeat the request in a moment.", retryable=True),
 }
 """Every code that the API answers with. A record's own `code` may also be one of a node (docs/api.md)."""
 
-_BY_STATUS: Final = {404: "E_ROUTE_UNKNOWN", 405: "E_METHOD", 413: "E_BODY_TOO_LARGE", 415: "E_MEDIA_TYPE"}
+_BY_STATUS: Final = {404: "E_ROUTE_UNKNOWN", 405: "E_METHOD", 417: "E_EXPECTATION"}
 
 
 def code_of_status(status: int) -> str:
     """Return the code for a refusal that the HTTP library made by itself."""
-    return _BY_STATUS.get(status, "E_REQUEST_MALFORMED" if status < 500 else "E_INTERNAL")
+    return _BY_STATUS.get(status, "E_INTERNAL")
 
 
 def problem(code: str, detail: str, errors: Sequence[FieldError] = (), **more: Any) -> dict[str, Any]:

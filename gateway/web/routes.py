@@ -10,7 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from gateway.web import commitments, meta, records
-from gateway.web.middleware import Handler, unrouted, wrap
+from gateway.web.middleware import Handler, expect, unrouted, wrap
 from gateway.web.services import SERVICES, Services
 
 
@@ -83,7 +83,7 @@ def api_application(services: Services) -> web.Application:
     for route in ROUTES:
         handler = wrap(route.handler, route=route.path, needs_key=route.needs_key)
         if route.method == "GET":
-            application.router.add_get(route.path, handler)
+            application.router.add_get(route.path, handler, expect_handler=expect)
         else:
-            application.router.add_route(route.method, route.path, handler)
+            application.router.add_route(route.method, route.path, handler, expect_handler=expect)
     return application

@@ -32,7 +32,6 @@ class Services:
     version: str
     buckets: dict[str, Bucket] = field(default_factory=dict)
     bodies_bytes: int = 0
-    stopping: bool = False
 
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)

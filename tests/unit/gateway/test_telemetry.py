@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 
 import pytest
 
@@ -39,6 +40,23 @@ def test_bytes_are_never_written() -> None:
     """They are digests or payloads."""
     with pytest.raises(AssertionError):
         telemetry.set_up("info", "json", io.StringIO()).info("x", commitment=b"\x00" * 32)
+
+
+def test_libraries_speak_without_values() -> None:
+    """What they were given to say stays out: only the pattern of the message and the kind of exception."""
+    stream = io.StringIO()
+    telemetry.set_up("info", "json", stream)
+    try:
+        raise ValueError("13800001234")
+    except ValueError:
+        logging.getLogger("aiohttp.server").exception("Error handling request from %s", "13800001234")
+    logging.getLogger("aiohttp.access").info("quiet")
+    (line,) = stream.getvalue().splitlines()
+    assert "13800001234" not in line
+    document = json.loads(line)
+    assert (document["event"], document["library"]) == ("library_complained", "aiohttp.server")
+    assert document["words"] == "Error handling request from %s"
+    assert document["error"].startswith("ValueError at test_telemetry.py:")
 
 
 def test_people_may_read_text() -> None:

@@ -93,3 +93,15 @@ async def test_a_caller_that_goes_away_does_not_undo_its_records(web: Api) -> No
     task.cancel()
     await asyncio.wait({task})
     assert (await web.call("GET", "/v1/records/r1")).status == 200
+
+
+async def test_a_large_body_may_be_asked_for_first(web: Api) -> None:
+    """``Expect: 100-continue`` is met; any other expectation is refused without its words."""
+    body = b'{"ref": "x"}'
+    good = await web.call(
+        "POST", "/v1/commitments", data=body, headers={"Content-Type": "application/json"}, expect100=True
+    )
+    assert good.status == 422
+    odd = await web.post(item(1), headers={"Expect": "13800001234"})
+    assert (odd.status, odd.json["code"]) == (417, "E_EXPECTATION")
+    assert b"13800001234" not in odd.body
