@@ -87,6 +87,16 @@ def test_an_observer_is_a_learner() -> None:
     assert any(labels[1] == "observer" for name, labels in found if name == "tiezheng_build_info")
 
 
+def test_the_documented_names_are_the_real_ones() -> None:
+    """docs/operating/doors.md names every figure of ours, and no other."""
+    text = (Path(__file__).parents[3] / "docs/operating/doors.md").read_text("utf-8")
+    documented = set(re.findall(r"`(tiezheng_[a-z_]+)", text.split("## Metrics", 1)[1]))
+    stats = NodeStats(envelopes_refused={"E_X": 1}, peer_messages_dropped={"x": 1}, peer_refusals={"E_X": 1})
+    names = {name for name, _ in figures(VOTER, stats) if name.startswith("tiezheng_")}
+    real = {re.sub(r"_(bucket|count|sum)$", "", name) for name in names if not name.endswith("_created")}
+    assert documented == real
+
+
 def test_names_follow_the_rules() -> None:
     """Prefix, plain characters; counters end in _total."""
     for name, _ in figures(VOTER):
