@@ -18,7 +18,7 @@ Rules kept here
 - While the newest own size is not final, its note is sent again every `RESEND_S`; a newer final note is
   passed on as often, so that a pair of nodes that cannot reach each other still learns of it.
 - The newest final note, and that of each closed era, are kept in the derived store's notes.
-- Notes that arrive are bounded in number; beyond that the oldest are dropped.
+- Notes that arrive are bounded for each sender, and who sends rubbish is muted for a while (`note_inbox`).
 
 Sources: C2SP tlog-witness for the order, tlog-cosignature for the signatures.
 Refuses: consensus; times of others (they are shown, never judged).
@@ -43,14 +43,12 @@ from node.errors import HaltedError
 from node.findings import Attested, Convicted, Finalized, Finding, Rejected, Seen, SelfContradicted
 from node.gathering import Gathering
 from node.metrics import NodeMetrics
+from node.note_inbox import NoteInbox
 from node.own_keys import OwnKeys
 from node.ports import Parts, Role
 from node.start import DERIVED
 
 RESEND_S: Final = 1.0
-INBOX_MAX: Final = 4_096
-TURN_MAX: Final = 256
-"""Notes taken in before the node looks at its own duties again."""
 
 _FINAL: Final = "final"
 _LATENCIES_MAX: Final = 4_096
@@ -74,7 +72,7 @@ class Attestor:
         self._pace = _pace(parts.config.attest)
         self._evidence_folder = parts.config.data_path / evidence.FOLDER
         self._derived_folder = parts.config.data_path / DERIVED
-        self._inbox: deque[tuple[str, bytes]] = deque(maxlen=INBOX_MAX)
+        self._inbox = NoteInbox()
         self._applied_at: deque[tuple[int, float]] = deque(maxlen=_LATENCIES_MAX)
         self._news = asyncio.Event()
         self._signing: asyncio.Task[None] | None = None
@@ -184,8 +182,8 @@ class Attestor:
         self._news.set()
 
     def _on_note(self, sender: str, raw: bytes) -> None:
-        self._inbox.append((sender, raw))
-        self._news.set()
+        if self._inbox.put(sender, raw, time.monotonic()):
+            self._news.set()
 
     def _on_peer(self, node_id: str) -> None:
         """Tell a peer that has just come what it may have missed."""
@@ -210,8 +208,7 @@ class Attestor:
 
     def _collect(self, now: float) -> None:
         self._gathering.set_applied(self._core.size, now)
-        for _ in range(min(TURN_MAX, len(self._inbox))):
-            sender, raw = self._inbox.popleft()
+        for sender, raw in self._inbox.take():
             self._gathering.receive(sender, raw, now)
         self._act(self._gathering.settle())
 
@@ -222,7 +219,8 @@ class Attestor:
                     self._finalized(attested)
                 case Rejected(sender, code):
                     self._metrics.note_rejected(code)
-                    _log.debug("note_rejected", sender=sender, code=code)
+                    if self._inbox.strike(sender, time.monotonic()):
+                        _log.warning("peer_muted", sender=sender, code=code)
                 case Convicted():
                     self._convict(finding)
                 case SelfContradicted(reason, raw):
@@ -384,6 +382,3 @@ def _pace(config: Attest) -> Pace:
 
 def _era_name(height: int) -> str:
     return f"era-{height:015d}"
-
-
-__all__ = ["INBOX_MAX", "RESEND_S", "Attestor"]

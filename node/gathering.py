@@ -109,6 +109,8 @@ class Gathering:
     def set_applied(self, size: int, now: float) -> None:
         """The chain has been applied up to `size`: judge what waited for it. Sizes never fall."""
         assert size >= self._applied_size, "the applied chain only grows"
+        if size == self._applied_size:
+            return
         self._applied_size = size
         for sender, parked in list(self._parked.items()):
             for due in sorted(at for at in parked.notes if at <= size):
@@ -136,6 +138,9 @@ class Gathering:
             note = notes.parse(raw, self._book.chain_id)
         except WireError as error:
             self._findings.append(Rejected(sender, error.code))
+            return
+        if len({(line.name, line.key_id) for line in note.lines}) < len(note.lines):
+            self._findings.append(Rejected(sender, "E_NOTE_TWICE"))  # also bounds what one note can cost
             return
         if note.size > self._applied_size:
             self._park(sender, note)

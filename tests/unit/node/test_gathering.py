@@ -319,6 +319,7 @@ def test_unreadable_notes_are_refused_with_their_code() -> None:
         (good.replace(b"test-00c0ffee\n", b"other-00c0ffee\n", 1), "E_NOTE_ORIGIN"),
         (good.replace(b"\n\n", b"\nmore\n\n", 1), "E_CHECKPOINT_EXTENSION"),
         (good + b"x" * notes.NOTE_BYTES_MAX, "E_NOTE_SIZE"),
+        (good + good.splitlines(keepends=True)[-1], "E_NOTE_TWICE"),
     ):
         found.receive(MARKET, raw, 0.0)
         assert found.settle() == [Rejected(MARKET, code)]
@@ -352,10 +353,10 @@ def test_parked_notes_are_bounded() -> None:
     for sender in (MARKET, AUDITOR, REGULATOR):
         give(found, world, sender, 5)
     filler = world.parties[MARKET].seen(world.points[7], 5)
-    for size in range(1_000, 3_000):
+    for size in range(1_000, 8_000):
         text = notes.checkpoint_text("test-00c0ffee", size, bytes(32))
-        found.receive(MARKET, notes.join(text, [filler.line] * 4), 0.0)
-    assert sum(len(parked.notes) for parked in found._parked.values()) < 2_000
+        found.receive(MARKET, notes.join(text, [filler.line]), 0.0)
+    assert sum(len(parked.notes) for parked in found._parked.values()) < 6_000
     assert all(parked.size_bytes <= 1024 * 1024 for parked in found._parked.values())
 
 
