@@ -20,7 +20,28 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 }
 """Room -> the other rooms it may import."""
 
-PURE = ("ledger/*", "consensus/*", "node/replica.py", "node/effects.py", "gateway/domain/*")
+PURE = (
+    "ledger/*",
+    "consensus/*",
+    "node/replica.py",
+    "node/effects.py",
+    *(
+        f"node/{name}.py"
+        for name in (
+            "cosigner",
+            "dissent",
+            "electorate",
+            "findings",
+            "following",
+            "gathering",
+            "note_inbox",
+            "notes",
+            "own_keys",
+            "tally",
+        )
+    ),
+    "gateway/domain/*",
+)
 """Cores: events in, effects out. Time, randomness, files and sockets are somebody else's."""
 
 IMPURE_MODULES: Mapping[str, str] = {
