@@ -123,5 +123,5 @@ def _certificate_ends(parts: Parts) -> dict[str, int]:
 
 
 def _signed_size(seen: Sequence[Seen], node_id: str) -> int:
-    """The newest size that a node has signed; 0 for none. A signer's name ends in its node's id."""
-    return max((row.size for row in seen if row.signer.name.split("/")[-1] == node_id), default=0)
+    """The newest size that a node has signed; 0 for none."""
+    return max((row.size for row in seen if row.signer.node_id == node_id), default=0)

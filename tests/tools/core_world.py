@@ -41,6 +41,7 @@ class Core:
     deaths: list[BaseException] = field(default_factory=list)
     counters: NodeStats = field(default_factory=NodeStats)
     callbacks: list[Callable[[list[AppliedBlock]], None]] = field(default_factory=list)
+    signed_size_of: Callable[[str], int] | None = None
 
     # --- LedgerView ----------------------------------------------------------------------------------------
 
@@ -130,6 +131,10 @@ class Core:
         for entry in entries:
             assert entry.height == self.applied_height + 1, "rising without gaps"
             self.apply(entry.body.body, term=entry.term)
+
+    def show_signed(self, size_of: Callable[[str], int]) -> None:
+        """Remembered."""
+        self.signed_size_of = size_of
 
     def halt(self, reason: str, evidence: bytes) -> None:
         """Remembered."""

@@ -40,6 +40,8 @@ def test_closed_doors_are_not_built(tmp_path: Path) -> None:
     open_ = parts(tmp_path, core, read="127.0.0.1:1", read_http="127.0.0.1:2", ops="127.0.0.1:3")
     assert names(list(companions.build(open_)))[:2] == ["Attestor", "Observer"]
     assert len(companions.build(open_)) == 5
+    assert core.signed_size_of is not None
+    assert core.signed_size_of("market-1") == 0
 
 
 async def test_a_taken_port_stops_the_start_with_its_address(tmp_path: Path) -> None:
