@@ -135,8 +135,8 @@ class Outbox(Protocol):
         """Return batches with records missing on the chain, id above `after_batch`, rising, about `max_records`."""
         ...
 
-    async def place(self, placements: Sequence[tuple[int, Placement]]) -> list[int]:
-        """Store placements (batch id, run), durably; return when each batch had been received, in ms."""
+    async def place(self, placements: Sequence[tuple[int, Placement]]) -> None:
+        """Store placements (batch id, run), durably."""
         ...
 
 
@@ -159,11 +159,8 @@ class FinalityStore(Protocol):
         """Return whether any committed run waits for finality."""
         ...
 
-    async def finalise(self, runs: Sequence[Unproven], believed: Checkpoint | None) -> list[int]:
-        """Mark runs final and, unless None, store the checkpoint that makes them so, in one durable transaction.
-
-        Return when each run's batch had been received, in ms.
-        """
+    async def finalise(self, runs: Sequence[Unproven], believed: Checkpoint | None) -> None:
+        """Mark runs final and, unless None, store the checkpoint that makes them so, in one durable transaction."""
         ...
 
     async def halt(self, words: str, evidence: Mapping[str, bytes]) -> None:

@@ -23,12 +23,17 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
 from gateway.adapters.outbox import payload_of
+from gateway.adapters.prepared import Prepared
 from gateway.adapters.tables import BATCH_PENDING, batches, payloads, records, sources
 from gateway.ports import Admitted, Intake
 from ledger.record import PREFIXED_BYTES, leaf_slices
 
 BATCH_MAX: Final = 1_000
 _LOOKUP_MAX: Final = 500
+
+_ADD_BATCH: Final = Prepared(batches.insert(), *batches.c.keys())
+_ADD_PAYLOAD: Final = Prepared(payloads.insert(), *payloads.c.keys())
+_ADD_RECORD: Final = Prepared(records.insert(), *records.c.keys())
 
 _Key = tuple[int, str]  # source row id, reference
 _Place = tuple[int, int]  # batch row id, position
@@ -71,14 +76,14 @@ class Admission:
             leaves += leaf_slices(intake.leaves)
         if len(set(keys)) == len(keys):
             before = self._next_record, self._next_batch
-            savepoint = connection.begin_nested()
+            connection.exec_driver_sql("SAVEPOINT admission")
             try:
                 ids_, places, stored = self._store(connection, keys, leaves)
             except IntegrityError:
-                savepoint.rollback()
+                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT admission")
                 self._next_record, self._next_batch = before
             else:
-                savepoint.commit()
+                connection.exec_driver_sql("RELEASE SAVEPOINT admission")
                 self._sources = known_sources
                 return _split(
                     intakes,
@@ -126,8 +131,7 @@ class Admission:
         ids = list(range(self._next_record, self._next_record + len(keys)))
         self._next_record += len(keys)
         rows = [(i, s, r, b, p) for i, (s, r), (b, p) in zip(ids, keys, places, strict=True)]
-        statement = str(records.insert().compile(dialect=connection.dialect))
-        connection.exec_driver_sql(statement, rows)
+        _ADD_RECORD.run(connection, rows)
         return ids, places, stored
 
     def _store_batch(self, connection: Connection, leaves: Sequence[bytes], received_ms: int) -> int:
@@ -135,10 +139,8 @@ class Admission:
         self._next_batch += 1
         joined = b"".join(leaves)
         assert len(joined) == PREFIXED_BYTES * len(leaves), "leaves have 129 bytes"
-        row = {"id": batch_id, "received_ms": received_ms, "records": len(leaves), "state": BATCH_PENDING}
-        connection.execute(batches.insert(), row)
-        digest = sha256(joined).digest()
-        connection.execute(payloads.insert(), {"batch_id": batch_id, "digest": digest, "leaves": joined})
+        _ADD_BATCH.run(connection, (batch_id, received_ms, len(leaves), BATCH_PENDING))
+        _ADD_PAYLOAD.run(connection, (batch_id, sha256(joined).digest(), joined))
         return batch_id
 
     def _admit_known(

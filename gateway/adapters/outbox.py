@@ -12,13 +12,13 @@ Refuses: knowing nodes or proofs.
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from typing import Any, Final
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
     Row,
-    and_,
     bindparam,
     delete,
     func,
@@ -27,6 +27,7 @@ from sqlalchemy import (
     update,
 )
 
+from gateway.adapters.prepared import Prepared
 from gateway.adapters.tables import (
     BATCH_PENDING,
     BATCH_PLACED,
@@ -44,34 +45,123 @@ from gateway.adapters.tables import (
     payloads,
     placements,
 )
-from gateway.domain.anchoring import Placement, unplaced
+from gateway.domain.anchoring import Placement, State, unplaced
 from gateway.domain.finality import Checkpoint, Unproven
 from gateway.errors import FatalStorageError
 from gateway.ports import PendingBatch
 from ledger.record import PREFIXED_BYTES
 
+BATCHES_PER_READ: Final = 1_000
+
+
+def _is(column: "Column[int]", number: int) -> ColumnElement[bool]:
+    """Return `column = number` with the number spelled out: a partial index serves no bound parameter."""
+    return column == literal_column(str(number))
+
+
+_PAYLOAD: Final = Prepared(
+    select(payloads.c.digest, payloads.c.leaves).where(payloads.c.batch_id == bindparam("batch")), "batch"
+)
+_PLACEMENTS: Final = Prepared(
+    select(placements).where(placements.c.batch_id == bindparam("batch")).order_by(placements.c.position),
+    "batch",
+)
+_PENDING: Final = Prepared(
+    select(batches.c.id, batches.c.received_ms, batches.c.records)
+    .where(_is(batches.c.state, BATCH_PENDING), batches.c.id > bindparam("after"))
+    .order_by(batches.c.id)
+    .limit(bindparam("most")),
+    "after",
+    "most",
+)
+_OLDEST: Final = Prepared(
+    select(batches.c.received_ms)
+    .where(_is(batches.c.state, BATCH_PENDING))
+    .order_by(batches.c.id)
+    .limit(bindparam("most")),
+    "most",
+)
+_PLACE: Final = Prepared(placements.insert(), *placements.c.keys())
+_COVERED: Final = (
+    select(func.sum(placements.c.records)).where(placements.c.batch_id == batches.c.id).scalar_subquery()
+)
+_MARK_PLACED: Final = Prepared(
+    update(batches)
+    .where(
+        batches.c.id == bindparam("batch"),
+        _is(batches.c.state, BATCH_PENDING),
+        batches.c.records == _COVERED,
+    )
+    .values(state=literal_column(str(BATCH_PLACED))),
+    "batch",
+)
+_WAITING: Final = (
+    select(placements.c.batch_id)
+    .where(placements.c.batch_id == batches.c.id, _is(placements.c.state, PLACED_COMMITTED))
+    .exists()
+)
+_MARK_SETTLED: Final = Prepared(
+    update(batches)
+    .where(batches.c.id == bindparam("batch"), _is(batches.c.state, BATCH_PLACED), ~_WAITING)
+    .values(state=literal_column(str(BATCH_SETTLED))),
+    "batch",
+)
+_UNPROVEN: Final = Prepared(
+    select(
+        placements.c.batch_id,
+        placements.c.position,
+        placements.c.records,
+        placements.c.first_index,
+        batches.c.received_ms,
+    )
+    .select_from(placements.join(batches, placements.c.batch_id == batches.c.id))
+    .where(
+        _is(placements.c.state, PLACED_COMMITTED),
+        placements.c.first_index + placements.c.records <= bindparam("size"),
+    )
+    .order_by(placements.c.first_index)
+    .limit(bindparam("most")),
+    "size",
+    "most",
+)
+_ANY_UNPROVEN: Final = Prepared(
+    select(placements.c.first_index)
+    .where(_is(placements.c.state, PLACED_COMMITTED))
+    .limit(bindparam("most")),
+    "most",
+)
+_MARK_FINAL: Final = Prepared(
+    update(placements)
+    .where(
+        placements.c.batch_id == bindparam("batch"),
+        placements.c.position == bindparam("at"),
+        _is(placements.c.state, PLACED_COMMITTED),
+    )
+    .values(state=literal_column(str(PLACED_FINAL))),
+    "batch",
+    "at",
+)
+_DROP_FACT: Final = Prepared(delete(facts).where(facts.c.name == bindparam("fact")), "fact")
+_ADD_FACT: Final = Prepared(facts.insert(), "name", "value")
+
 
 def payload_of(connection: Connection, batch_id: int) -> bytes:
     """Return the leaves of a batch (129 bytes each). Raises FatalStorageError E_STORAGE_DAMAGED."""
-    query = select(payloads.c.digest, payloads.c.leaves).where(payloads.c.batch_id == batch_id)
-    row = connection.execute(query).one_or_none()
-    if row is None or sha256(row.leaves).digest() != row.digest:
-        raise FatalStorageError("E_STORAGE_DAMAGED", f"the payload of batch {batch_id} is missing or damaged")
-    return bytes(row.leaves)
+    for digest, leaves in _PAYLOAD.rows(connection, batch_id):
+        if sha256(leaves).digest() == digest:
+            return bytes(leaves)
+    raise FatalStorageError("E_STORAGE_DAMAGED", f"the payload of batch {batch_id} is missing or damaged")
 
 
 def placements_of(connection: Connection, batch_ids: Sequence[int]) -> dict[int, list[Placement]]:
     """Return the placements of each batch, by position."""
-    found: dict[int, list[Placement]] = {batch_id: [] for batch_id in batch_ids}
-    for start in range(0, len(batch_ids), 500):
-        part = batch_ids[start : start + 500]
-        query = select(placements).where(placements.c.batch_id.in_(part)).order_by(placements.c.position)
-        for row in connection.execute(query):
-            found[row.batch_id].append(_placement(row))
-    return found
+    return {
+        batch_id: [_placement(row) for row in _PLACEMENTS.rows(connection, batch_id)]
+        for batch_id in batch_ids
+    }
 
 
-def _placement(row: Row[tuple[int, ...]]) -> Placement:
+def _placement(row: Row[Any]) -> Placement:
     return Placement(
         position=row.position,
         count=row.records,
@@ -85,15 +175,9 @@ def _placement(row: Row[tuple[int, ...]]) -> Placement:
 
 def pending(connection: Connection, after_batch: int, max_records: int) -> list[PendingBatch]:
     """Return pending batches with id above `after_batch`, rising, until about `max_records` records are reached."""
-    query = (
-        select(batches.c.id, batches.c.received_ms, batches.c.records)
-        .where(_is(batches.c.state, BATCH_PENDING), batches.c.id > after_batch)
-        .order_by(batches.c.id)
-        .limit(1_000)
-    )
     found = []
     total = 0
-    for batch_id, received_ms, count in connection.execute(query).all():
+    for batch_id, received_ms, count in _PENDING.rows(connection, after_batch, BATCHES_PER_READ):
         missing = unplaced(batch_id, count, placements_of(connection, [batch_id])[batch_id])
         leaves = payload_of(connection, batch_id)
         if len(leaves) != count * PREFIXED_BYTES:
@@ -109,121 +193,65 @@ def pending(connection: Connection, after_batch: int, max_records: int) -> list[
 
 def backlog(connection: Connection) -> int:
     """Return the number of records without a place: those of pending batches less those placed."""
-    stored = connection.execute(
-        select(func.sum(batches.c.records)).where(_is(batches.c.state, BATCH_PENDING))
-    ).scalar()
+    pending_batch = _is(batches.c.state, BATCH_PENDING)
+    stored = connection.execute(select(func.sum(batches.c.records)).where(pending_batch)).scalar()
     placed = connection.execute(
         select(func.sum(placements.c.records))
         .select_from(placements.join(batches, placements.c.batch_id == batches.c.id))
-        .where(_is(batches.c.state, BATCH_PENDING))
+        .where(pending_batch)
     ).scalar()
     return int(stored or 0) - int(placed or 0)
 
 
 def oldest_pending_ms(connection: Connection) -> int:
     """Return when the oldest pending batch was received, in ms; 0 when there is none."""
-    query = (
-        select(batches.c.received_ms)
-        .where(_is(batches.c.state, BATCH_PENDING))
-        .order_by(batches.c.id)
-        .limit(1)
-    )
-    return int(connection.execute(query).scalar() or 0)
+    rows = _OLDEST.rows(connection, 1)
+    return int(rows[0].received_ms) if rows else 0
 
 
-def place(connection: Connection, placed: Sequence[tuple[int, Placement]]) -> list[int]:
-    """Store placements; return when each one's batch had been received, in ms."""
+def place(connection: Connection, placed: Sequence[tuple[int, Placement]]) -> None:
+    """Store placements, and mark the batches that they cover."""
     rows = [
-        {
-            "batch_id": batch_id,
-            "position": run.position,
-            "records": run.count,
-            "state": NUMBER_BY_STATE[run.state],
-            "height": run.height,
-            "first_index": run.first_index,
-            "block_time_ms": run.block_time_ms,
-            "code": run.code,
-        }
+        (
+            batch_id,
+            run.position,
+            run.count,
+            NUMBER_BY_STATE[run.state],
+            run.height,
+            run.first_index,
+            run.block_time_ms,
+            run.code,
+        )
         for batch_id, run in placed
     ]
-    connection.execute(placements.insert(), rows)
-    touched = sorted({batch_id for batch_id, _ in placed})
-    covered = (
-        select(func.sum(placements.c.records)).where(placements.c.batch_id == batches.c.id).scalar_subquery()
-    )
-    done = and_(
-        batches.c.id == bindparam("batch"), _is(batches.c.state, BATCH_PENDING), batches.c.records == covered
-    )
-    connection.execute(
-        update(batches).where(done).values(state=BATCH_PLACED), [{"batch": b} for b in touched]
-    )
-    _settle(connection, touched)
-    return _received(connection, [batch_id for batch_id, _ in placed])
+    _PLACE.run(connection, rows)
+    _MARK_PLACED.run(connection, [(batch_id,) for batch_id in {batch_id for batch_id, _ in placed}])
+    failed = {batch_id for batch_id, run in placed if run.state is State.FAILED}
+    if failed:  # a batch whose last run failed may have nothing to wait for
+        _MARK_SETTLED.run(connection, [(batch_id,) for batch_id in failed])
 
 
 def unproven(connection: Connection, size: int, limit: int) -> list[tuple[Unproven, bytes]]:
     """Return up to `limit` committed runs that lie whole below `size`, by rising index, with their leaves."""
-    query = (
-        select(placements.c.batch_id, placements.c.position, placements.c.records, placements.c.first_index)
-        .where(
-            _is(placements.c.state, PLACED_COMMITTED), placements.c.first_index + placements.c.records <= size
-        )
-        .order_by(placements.c.first_index)
-        .limit(limit)
-    )
     found = []
     cache: dict[int, bytes] = {}
-    for batch_id, position, count, first_index in connection.execute(query).all():
+    for batch_id, position, count, first_index, received_ms in _UNPROVEN.rows(connection, size, limit):
         if batch_id not in cache:
             cache[batch_id] = payload_of(connection, batch_id)
         leaves = cache[batch_id][position * PREFIXED_BYTES : (position + count) * PREFIXED_BYTES]
-        found.append((Unproven(batch_id, position, count, first_index), leaves))
+        found.append((Unproven(batch_id, position, count, first_index, received_ms), leaves))
     return found
 
 
 def anything_unproven(connection: Connection) -> bool:
     """Return whether any committed run waits for finality."""
-    query = select(placements.c.first_index).where(_is(placements.c.state, PLACED_COMMITTED)).limit(1)
-    return connection.execute(query).first() is not None
+    return bool(_ANY_UNPROVEN.rows(connection, 1))
 
 
-def finalise(connection: Connection, runs: Sequence[Unproven]) -> list[int]:
-    """Mark runs final; return when each one's batch had been received, in ms."""
-    where = and_(
-        placements.c.batch_id == bindparam("batch"),
-        placements.c.position == bindparam("at"),
-        _is(placements.c.state, PLACED_COMMITTED),
-    )
-    connection.execute(
-        update(placements).where(where).values(state=PLACED_FINAL),
-        [{"batch": run.batch_id, "at": run.position} for run in runs],
-    )
-    _settle(connection, sorted({run.batch_id for run in runs}))
-    return _received(connection, [run.batch_id for run in runs])
-
-
-def _settle(connection: Connection, batch_ids: Sequence[int]) -> None:
-    """Mark placed batches settled when none of their runs waits for finality."""
-    waiting = (
-        select(placements.c.batch_id)
-        .where(placements.c.batch_id == batches.c.id, _is(placements.c.state, PLACED_COMMITTED))
-        .exists()
-    )
-    done = and_(batches.c.id == bindparam("batch"), _is(batches.c.state, BATCH_PLACED), ~waiting)
-    connection.execute(
-        update(batches).where(done).values(state=BATCH_SETTLED), [{"batch": b} for b in batch_ids]
-    )
-
-
-def _received(connection: Connection, batch_ids: Sequence[int]) -> list[int]:
-    times: dict[int, int] = {}
-    distinct = sorted(set(batch_ids))
-    for start in range(0, len(distinct), 500):
-        query = select(batches.c.id, batches.c.received_ms).where(
-            batches.c.id.in_(distinct[start : start + 500])
-        )
-        times.update((row.id, row.received_ms) for row in connection.execute(query))
-    return [times[batch_id] for batch_id in batch_ids]
+def finalise(connection: Connection, runs: Sequence[Unproven]) -> None:
+    """Mark runs final, and the batches in which nothing waits any more settled."""
+    _MARK_FINAL.run(connection, [(run.batch_id, run.position) for run in runs])
+    _MARK_SETTLED.run(connection, [(batch_id,) for batch_id in {run.batch_id for run in runs}])
 
 
 def believed(connection: Connection) -> Checkpoint | None:
@@ -263,10 +291,5 @@ def _facts(connection: Connection, names: Sequence[str]) -> dict[str, bytes]:
 
 
 def _write_facts(connection: Connection, values: Mapping[str, bytes]) -> None:
-    connection.execute(delete(facts).where(facts.c.name.in_(list(values))))
-    connection.execute(facts.insert(), [{"name": name, "value": value} for name, value in values.items()])
-
-
-def _is(column: "Column[int]", number: int) -> ColumnElement[bool]:
-    """Return `column = number` with the number spelled out: a partial index serves no bound parameter."""
-    return column == literal_column(str(number))
+    _DROP_FACT.run(connection, [(name,) for name in values])
+    _ADD_FACT.run(connection, list(values.items()))

@@ -12,9 +12,10 @@ Refuses: writing, formatting.
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from gateway.adapters.outbox import payload_of, placements_of
+from gateway.adapters.prepared import Prepared
 from gateway.adapters.tables import batches, records, sources
 from gateway.domain.anchoring import where_is
 from gateway.ports import RecordRow
@@ -40,10 +41,13 @@ def _query() -> Select[tuple[int, str, int, int, str, int]]:
     return select(*_COLUMNS).select_from(joined)
 
 
+_BY_ID: Final = Prepared(_query().where(records.c.id == bindparam("record")), "record")
+
+
 def record(connection: Connection, record_id: int) -> RecordRow | None:
     """Return one record, None when there is none of this id."""
-    row = connection.execute(_query().where(records.c.id == record_id)).one_or_none()
-    return None if row is None else _complete(connection, [row])[0]
+    rows = _BY_ID.rows(connection, record_id)
+    return _complete(connection, rows)[0] if rows else None
 
 
 def find(

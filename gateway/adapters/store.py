@@ -85,11 +85,10 @@ class SqlStore:
         """See ports.Outbox."""
         return await self._read(lambda connection: outbox.pending(connection, after_batch, max_records))
 
-    async def place(self, placements: Sequence[tuple[int, Placement]]) -> list[int]:
+    async def place(self, placements: Sequence[tuple[int, Placement]]) -> None:
         """See ports.Outbox."""
-        received = await self._writer.call(lambda connection: outbox.place(connection, placements))
+        await self._writer.call(lambda connection: outbox.place(connection, placements))
         self._backlog -= sum(placement.count for _, placement in placements)
-        return received
 
     async def oldest_pending_ms(self) -> int:
         """Return when the oldest batch that waits for the chain was received, in ms; 0 when none waits."""
@@ -113,15 +112,15 @@ class SqlStore:
         """See ports.FinalityStore."""
         return await self._read(outbox.anything_unproven)
 
-    async def finalise(self, runs: Sequence[Unproven], believed: Checkpoint | None) -> list[int]:
+    async def finalise(self, runs: Sequence[Unproven], believed: Checkpoint | None) -> None:
         """See ports.FinalityStore."""
 
-        def run(connection: Connection) -> list[int]:
+        def run(connection: Connection) -> None:
             if believed is not None:
                 outbox.believe(connection, believed)
-            return outbox.finalise(connection, runs)
+            outbox.finalise(connection, runs)
 
-        return await self._writer.call(run)
+        await self._writer.call(run)
 
     async def halt(self, words: str, evidence: Mapping[str, bytes]) -> None:
         """See ports.FinalityStore. The evidence is on disk before the reason is stored."""

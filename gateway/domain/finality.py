@@ -50,12 +50,16 @@ def relate(believed: Checkpoint | None, candidate: Checkpoint) -> Relation:
 
 @dataclass(frozen=True, slots=True)
 class Unproven:
-    """A committed run that is not final yet: where its leaves are in the vault and where they stand in the tree."""
+    """A committed run that is not final yet: where its leaves are in the outbox, and where they stand in the tree.
+
+    `received_ms` is when its batch was taken in.
+    """
 
     batch_id: int
     position: int
     count: int
     first_index: int
+    received_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

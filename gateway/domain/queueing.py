@@ -27,7 +27,8 @@ from ledger.record import PREFIXED_BYTES, leaf_slices
 class Work:
     """A piece with its leaves (129 bytes each) and its sources (24 bytes each, as in the leaf).
 
-    It is not to be sent before `not_before_s`; `attempts` counts the pauses it has made, `alone` keeps it unmixed.
+    It is not to be sent before `not_before_s`; `attempts` counts the pauses it has made, `alone` keeps it unmixed;
+    `received_ms` is when its batch was taken in.
     """
 
     piece: Piece
@@ -36,6 +37,7 @@ class Work:
     not_before_s: float = 0.0
     attempts: int = 0
     alone: bool = False
+    received_ms: int = 0
 
     def part(self, piece: Piece) -> "Work":
         """Return the work of a run inside this one."""

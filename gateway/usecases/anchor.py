@@ -126,7 +126,7 @@ class Anchor:
         self._queue.put_back(self._remaining(works, verdict, outcome))
         self._wake.set()
         if verdict.placed:
-            await self._store(verdict.placed)
+            await self._store(works, verdict.placed)
 
     def _judge(self, pieces: Sequence[Piece], outcome: Outcome) -> Verdict:
         records = sum(piece.count for piece in pieces)
@@ -153,19 +153,21 @@ class Anchor:
             left.append(replace(work, not_before_s=now_s + pause_s, attempts=work.attempts + 1))
         return sorted(left, key=lambda work: (work.piece.batch_id, work.piece.position))
 
-    async def _store(self, placed: Sequence[tuple[int, Placement]]) -> None:
+    async def _store(self, works: Sequence[Work], placed: Sequence[tuple[int, Placement]]) -> None:
         """Make places durable, however long the database has no room for them."""
-        received_ms: list[int] | None = None
-        while received_ms is None:
+        stored = False
+        while not stored:
             try:
-                received_ms = await self._outbox.place(placed)
+                await self._outbox.place(placed)
+                stored = True
             except FatalStorageError:
                 raise
             except StorageError as error:
                 self._telemetry.error("placements_not_stored", code=error.code, records=_records(placed))
                 await asyncio.sleep(STORE_PAUSE_S)
         now_ms = self._clock.wall_ms()
-        self._meter.placed([(now_ms - moment) / 1_000 for moment in received_ms])
+        received_ms = {work.piece.batch_id: work.received_ms for work in works}
+        self._meter.placed([(now_ms - received_ms[batch_id]) / 1_000 for batch_id, _ in placed])
         failed = {batch_id for batch_id, placement in placed if placement.state is State.FAILED}
         self._on_placed({batch_id for batch_id, _ in placed}, failed)
 
@@ -175,7 +177,7 @@ def _works(batch: PendingBatch) -> Iterable[Work]:
     for piece in batch.missing:
         start = piece.position * PREFIXED_BYTES
         leaves = batch.leaves[start : start + piece.count * PREFIXED_BYTES]
-        yield Work(piece, leaves, sources_of(leaves))
+        yield Work(piece, leaves, sources_of(leaves), received_ms=batch.received_ms)
 
 
 def _part(works: Sequence[Work], piece: Piece) -> Work:

@@ -226,10 +226,10 @@ class Finality:
 
     async def _finalise(self, runs: Sequence[Unproven], current: Checkpoint, *, store: bool) -> None:
         """Mark runs final and, if `store`, the checkpoint believed, in one commit; then tell whoever waits."""
-        received_ms = await self._store.finalise(runs, current if store else None)
+        await self._store.finalise(runs, current if store else None)
         self.believed = current
         now_ms = self._clock.wall_ms()
-        self._meter.proved([(now_ms - moment) / 1_000 for moment in received_ms], current.size)
+        self._meter.proved([(now_ms - run.received_ms) / 1_000 for run in runs], current.size)
         self._on_final({run.batch_id for run in runs})
 
     async def _proved_by_somebody(

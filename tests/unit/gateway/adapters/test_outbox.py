@@ -21,8 +21,7 @@ async def test_a_batch_leaves_the_outbox_piece_by_piece(store: SqlStore, clock: 
     clock.wall += 500
     await store.admit(intake_of([4]))
     assert await store.oldest_pending_ms() == clock.wall - 500
-    received = await store.place([(1, Placement(1, 1, State.COMMITTED, 7, 70, 5))])
-    assert received == [clock.wall - 500]
+    await store.place([(1, Placement(1, 1, State.COMMITTED, 7, 70, 5))])
     pending = await store.pending(0, 100)
     assert [batch.missing for batch in pending] == [(Piece(1, 0, 1), Piece(1, 2, 1)), (Piece(2, 0, 1),)]
     assert store.backlog() == 3
@@ -42,7 +41,7 @@ async def test_reading_ahead_is_bounded(store: SqlStore) -> None:
     assert [batch.batch_id for batch in await store.pending(2, 3)] == [3, 4]
 
 
-async def test_runs_wait_for_a_checkpoint_that_covers_them(store: SqlStore) -> None:
+async def test_runs_wait_for_a_checkpoint_that_covers_them(store: SqlStore, clock: FakeClock) -> None:
     """Only runs that lie whole below the size are given out, by rising index, with their own leaves."""
     first, second = intake_of([1, 2]), intake_of([3, 4])
     await store.admit(first)
@@ -51,9 +50,9 @@ async def test_runs_wait_for_a_checkpoint_that_covers_them(store: SqlStore) -> N
         [(1, Placement(0, 2, State.COMMITTED, 7, 50, 1)), (2, Placement(0, 2, State.COMMITTED, 6, 40, 1))]
     )
     assert await store.unproven(41, 10) == []
-    assert await store.unproven(51, 10) == [(Unproven(2, 0, 2, 40), second.leaves)]
+    assert await store.unproven(51, 10) == [(Unproven(2, 0, 2, 40, clock.wall), second.leaves)]
     found = await store.unproven(52, 10)
-    assert [run for run, _ in found] == [Unproven(2, 0, 2, 40), Unproven(1, 0, 2, 50)]
+    assert [run for run, _ in found] == [Unproven(2, 0, 2, 40, clock.wall), Unproven(1, 0, 2, 50, clock.wall)]
     assert await store.unproven(52, 1) == found[:1]
     await store.finalise([run for run, _ in found], None)
     assert await store.unproven(99, 10) == []

@@ -212,10 +212,10 @@ async def test_a_full_disk_delays_places_and_sends_nothing_twice(
     monkeypatch.setattr(module, "STORE_PAUSE_S", 0.01)
     original, failures = store.place, [StorageError("E_STORAGE_FULL", "no room")] * 3
 
-    async def place(placements: Sequence[tuple[int, Placement]]) -> list[int]:
+    async def place(placements: Sequence[tuple[int, Placement]]) -> None:
         if failures:
             raise failures.pop()
-        return await original(placements)
+        await original(placements)
 
     store.place = place  # type: ignore[method-assign]
     await store.admit(intake_of([1]))
@@ -229,7 +229,7 @@ async def test_a_full_disk_delays_places_and_sends_nothing_twice(
 async def test_a_fatal_database_ends_the_loop(store: SqlStore) -> None:
     """The loop does not go on over a database that has failed."""
 
-    async def place(_: Sequence[tuple[int, Placement]]) -> list[int]:
+    async def place(_: Sequence[tuple[int, Placement]]) -> None:
         raise FatalStorageError("E_STORAGE_FAILED", "words")
 
     store.place = place  # type: ignore[method-assign,assignment]

@@ -313,11 +313,11 @@ async def test_a_full_disk_only_delays(store: SqlStore) -> None:
     """Nothing is called final before it and the checkpoint are durable."""
     original, failures = store.finalise, [StorageError("E_STORAGE_FULL", "no room")] * 2
 
-    async def finalise(runs: Sequence[Unproven], believed: Checkpoint | None) -> list[int]:
+    async def finalise(runs: Sequence[Unproven], believed: Checkpoint | None) -> None:
         if failures:
             raise failures.pop()
         assert believed is not None
-        return await original(runs, believed)
+        await original(runs, believed)
 
     store.finalise = finalise  # type: ignore[method-assign]
     async with following(store) as scene:
