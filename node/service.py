@@ -68,6 +68,7 @@ class NodeService:
         self._die = die
         box = EvidenceBox(config.data_path)
         self.view = CoreView(config.node_id, opened, box, die)
+        self._runtime: Runtime | None = None
         self.started = asyncio.Event()
         self._stop = asyncio.Event()
 
@@ -80,6 +81,7 @@ class NodeService:
         async with AsyncExitStack() as stack:
             stack.callback(self._opened.close)
             runtime, tasks = await self._open_doors(stack)
+            self._runtime = runtime
             async with asyncio.TaskGroup() as group:
                 running = [group.create_task(work(), name=name) for name, work in tasks]
                 self.started.set()

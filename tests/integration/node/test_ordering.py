@@ -13,15 +13,12 @@ async def test_an_envelope_comes_back_with_its_place_on_every_node(tmp_path: Pat
     """A committed envelope stands in one block, its leaves side by side, in the same tree on all nodes."""
     async with Cluster(tmp_path) as cluster:
         await cluster.start()
-        gateway = cluster.gateway(await cluster.leader())
-        reply = await gateway.submit(cluster.envelope(3))
-        committed = reply.committed
-        assert committed.height == 2, "behind genesis and the term's first entry"
-        assert committed.first_index == 2, "behind the header leaves of those two"
+        committed = await cluster.order(cluster.envelope(3))
+        assert committed.first_index == committed.height, "before it only the blocks' header leaves"
         assert committed.block_time_ms > 1_700_000_000_000
-        await cluster.agreed(2)
+        await cluster.agreed(committed.height)
         for service in cluster.services.values():
-            assert service.view.derived_store.entries(2, 3)[0][12:44] == leaves(1)[13:45]
+            assert service.view.derived_store.entries(committed.first_index, 3)[0][12:44] == leaves(1)[13:45]
 
 
 async def test_a_replayed_envelope_is_answered_with_its_positions_for_ever(tmp_path: Path) -> None:
@@ -29,7 +26,7 @@ async def test_a_replayed_envelope_is_answered_with_its_positions_for_ever(tmp_p
     async with Cluster(tmp_path) as cluster:
         await cluster.start()
         envelope = cluster.envelope(2)
-        first = (await cluster.gateway(await cluster.leader()).submit(envelope)).committed
+        first = await cluster.order(envelope)
         for node_id in list(cluster.services):
             await cluster.kill(node_id)
         await cluster.start()
@@ -46,9 +43,8 @@ async def test_an_envelope_with_one_known_leaf_is_not_ordered_at_all(tmp_path: P
     async with Cluster(tmp_path) as cluster:
         await cluster.start()
         leader = await cluster.leader()
-        gateway = cluster.gateway(leader)
-        await gateway.submit(cluster.envelope(1, first=7))
-        reply = await gateway.submit(cluster.envelope(2, first=7))
+        await cluster.order(cluster.envelope(1, first=7))
+        reply = await cluster.gateway(await cluster.leader()).submit(cluster.envelope(2, first=7))
         assert [leaf.state for leaf in reply.known.leaves] == [pb.LEAF_STATE_ON_CHAIN, pb.LEAF_STATE_NEW]
         assert cluster.services[leader].view.derived_store.records == 1
 
@@ -88,8 +84,7 @@ async def test_one_voter_alone_orders(tmp_path: Path) -> None:
     """A network of one institution (f = 0) has no peers to wait for, only its disk."""
     async with Cluster(tmp_path, with_voters(NODES, 1), quorum=1, f=0) as cluster:
         await cluster.start()
-        reply = await cluster.gateway(await cluster.leader()).submit(cluster.envelope(1))
-        assert reply.committed.height == 2
+        assert (await cluster.order(cluster.envelope(1))).height == 2
 
 
 @pytest.mark.parametrize("nodes", [1, 4])

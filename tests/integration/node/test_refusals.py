@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
-from node_cluster import Cluster, Gateway, leaves
+from node_cluster import Cluster, leaves
 
 from ledger.envelope import seal_envelope
 from node.config import load_config
@@ -67,7 +67,7 @@ async def test_strangers_at_the_submission_door(tmp_path: Path) -> None:
         for identity in (foreign, _identity(cluster, "broker-1")):
             with pytest.raises((grpc.aio.AioRpcError, AssertionError)):
                 await cluster.gateway(leader, identity).submit(cluster.envelope(1))
-        assert (await cluster.gateway(leader).submit(cluster.envelope(1))).committed.height
+        assert (await cluster.order(cluster.envelope(1))).height
 
 
 async def test_bad_envelopes_are_refused_one_by_one(tmp_path: Path) -> None:
@@ -125,8 +125,7 @@ async def test_garbage_and_lies_at_the_peer_door(tmp_path: Path) -> None:
         view = cluster.services["broker-1"].view
         for code in ("E_WIRE_FRAME", "E_PEER_HELLO", "E_PEER_NAME", "E_PEER_CHAIN", "E_PEER_INSTANCE"):
             assert view.stats().peer_refusals[code] >= 1
-        reply = await cluster.gateway(await cluster.leader()).submit(cluster.envelope(1))
-        assert reply.committed.height
+        assert (await cluster.order(cluster.envelope(1))).height
 
 
 async def test_a_stranger_with_a_foreign_authority_cannot_open_the_peer_door(tmp_path: Path) -> None:
@@ -148,9 +147,7 @@ async def test_an_oversized_message_is_refused_before_it_is_read(tmp_path: Path)
         gateway = cluster.gateway(await cluster.leader())
         with pytest.raises((grpc.aio.AioRpcError, AssertionError)):
             await gateway.submit(bytes(7 << 20))
-        again = Gateway(cluster, cluster.places[await cluster.leader()])
-        assert (await again.submit(cluster.envelope(1))).committed.height
-        await again.close()
+        assert (await cluster.order(cluster.envelope(1))).height
 
 
 async def test_an_older_copy_of_the_folder_is_noticed_and_never_votes(tmp_path: Path) -> None:
@@ -159,15 +156,15 @@ async def test_an_older_copy_of_the_folder_is_noticed_and_never_votes(tmp_path: 
     """
     async with Cluster(tmp_path) as cluster:
         await cluster.start()
-        await cluster.gateway(await cluster.leader()).submit(cluster.envelope(1))
+        await cluster.order(cluster.envelope(1))
         await cluster.agreed(2)
         victim = "auditor-1"
         data = cluster.places[victim].data_dir
         await cluster.stop(victim)
         shutil.copytree(data / "chain", data / "chain.old")
         await cluster.start(victim)
-        await cluster.gateway(await cluster.leader()).submit(cluster.envelope(1, first=50))
-        await cluster.agreed(3)
+        placed = await cluster.order(cluster.envelope(1, first=50))
+        await cluster.agreed(placed.height)
         await cluster.stop(victim)
         shutil.rmtree(data / "chain")
         (data / "chain.old").rename(data / "chain")
@@ -176,8 +173,7 @@ async def test_an_older_copy_of_the_folder_is_noticed_and_never_votes(tmp_path: 
         assert status.role is Role.HALTED
         assert "amnesia" in status.reason
         assert "new node" in status.reason, "the words name the way out"
-        reply = await cluster.gateway(await cluster.leader()).submit(cluster.envelope(1, first=60))
-        assert reply.committed.height
+        assert (await cluster.order(cluster.envelope(1, first=60))).height
 
 
 async def test_a_start_without_a_head_file_promises_nothing(tmp_path: Path) -> None:
