@@ -190,7 +190,6 @@ def read_vkey(text: str, witness: str) -> tuple[tuple[str, bytes], Key]:
     key_id = hashlib.sha256(name.encode("utf-8", "replace") + b"\n" + material).digest()[:4]
     wanted = COSIGNATURE if witness else LOG_SIGNATURE
     good = len(public) == 1312 if kind == ML_DSA_44 else kind == wanted and is_public_key(public)
-    good = len(public) == 1312 if kind == ML_DSA_44 else kind == wanted and is_public_key(public)
     good = good and is_name(name) and id_hex == key_id.hex()
     need(good, UNREADABLE, "公钥错误", f"a wrong key, type of key or key id: {text[:60]!a}")
     return (name, key_id), Key(kind, public, witness)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from receipt_changes import (
+    HEADER,
     PLAIN,
     WORLD,
     Files,
@@ -33,7 +34,7 @@ from receipt_world import stranger
 from verifiers import Verifiers
 
 from ledger.encoding import Value, pack
-from ledger.note import ML_DSA_44_COSIGNATURE, VerifierKey, format_vkey
+from ledger.note import ML_DSA_44_COSIGNATURE, Signature, VerifierKey, format_vkey
 
 GOOD, CONTENT, TRUST, UNREADABLE = 0, 10, 11, 13
 LOG, *COSIGNED = lines(WORLD)
@@ -131,8 +132,10 @@ GENESIS: list[Value] = [
     sha256(b"").digest(),
     bytes(32),
 ]
-SHORT_HASH = pack([WORLD.header or 0, pack(header_fields()), [bytes(31)]])
-LONG_PATH = pack([WORLD.header or 0, pack(header_fields()), [bytes(32)] * 64])
+EARLIER = header_fields(records=1, height=1, tree_size=2)
+BEFORE = header_fields(records=WORLD.index - 2, height=1, tree_size=WORLD.index - 1)
+SHORT_HASH = pack([HEADER, pack(header_fields()), [bytes(31)]])
+LONG_PATH = pack([HEADER, pack(header_fields()), [bytes(32)] * 64])
 RECORD = PLAIN.leaves[PLAIN.index]
 LEAVES: dict[str, tuple[int, Files]] = {
     "a leaf of kind 2": (UNREADABLE, patched(0, b"\2")),
@@ -155,10 +158,8 @@ LEAVES: dict[str, tuple[int, Files]] = {
     "the header as it is": (GOOD, with_header(header_fields())),
     "a header of another chain": (CONTENT, with_header(header_fields(chain="chain-00000000"))),
     "a header at another place": (CONTENT, with_header(header_fields(), at=1)),
-    "a header of an earlier block": (
-        CONTENT,
-        with_header(header_fields(records=1, height=1, tree_size=2), at=2),
-    ),
+    "a header of an earlier block": (CONTENT, with_header(EARLIER, place=2)),
+    "a header of the block before, with all records": (CONTENT, with_header(BEFORE, place=WORLD.index - 1)),
     "a genesis header": (CONTENT, with_header(GENESIS)),
     "a header outside the tree": (CONTENT, with_header(header_fields(tree_size=2**40), at=2**40)),
     "an empty block's header": (CONTENT, with_header(header_fields(kind=3, records=0))),
@@ -181,6 +182,8 @@ LEAVES: dict[str, tuple[int, Files]] = {
 
 POLICY = WORLD.trust().decode()
 VKEY = format_vkey(VerifierKey("new.example", ML_DSA_44_COSIGNATURE, bytes(1312)))
+ML_DSA = Signature("new.example", bytes.fromhex(VKEY.split("+")[1]), bytes(8 + 2420))
+ML_DSA_LINE = file(WORLD, [*BUT_LAST, ML_DSA, LAST])[0]
 WITNESS = POLICY[POLICY.index("witness") :].split("\n")[0]
 MANY = [format_vkey(VerifierKey(WORLD.origin, ML_DSA_44_COSIGNATURE, b"%1312d" % n)) for n in range(257)]
 LOGS, WITNESSES = len(WORLD.log_parties), len(WORLD.parties)
@@ -214,6 +217,7 @@ TRUST_FILES: dict[str, tuple[int, Files]] = {
         TRUST,
         with_trust(f"witness new {VKEY}\n{POLICY}".replace("quorum institutions", "quorum new")),
     ),
+    "a line of an ML-DSA-44 witness": (GOOD, (ML_DSA_LINE, f"witness new {VKEY}\n{POLICY}".encode(), ALL[2])),
     "the ML-DSA-44 key twice": (UNREADABLE, with_trust(f"witness a {VKEY}\nwitness b {VKEY}\n{POLICY}")),
     "several sections": (UNREADABLE, with_trust(f"from 0\n{POLICY}")),
     "no quorum": (UNREADABLE, with_trust(POLICY[: POLICY.index("quorum")])),

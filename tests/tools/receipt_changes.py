@@ -38,6 +38,9 @@ def fixed_world(*, header: bool = True) -> World:
 
 WORLD = fixed_world()
 PLAIN = fixed_world(header=False)
+assert WORLD.header is not None
+HEADER: int = WORLD.header
+"""Where the header leaf of the record's block stands."""
 
 
 def lines(made: World, *, skip: int = 0) -> list[Signature]:
@@ -88,14 +91,15 @@ def with_extra(made: World, extra: bytes) -> Files:
     return format_proof(TlogProof(made.index, proven, signed, extra)), made.trust(), made.commitment.hex()
 
 
-def with_header(fields: list[Any], *, at: int | None = None, leaf: bytes | None = None) -> Files:
-    """A receipt whose header leaf has these fields, stands in the signed tree and is proven."""
-    assert WORLD.header is not None
+def with_header(
+    fields: list[Any], *, place: int = HEADER, at: int | None = None, leaf: bytes | None = None
+) -> Files:
+    """A receipt whose header leaf has these fields, stands at `place` in the signed tree and is proven there; the
+    file says that it stands `at` another.
+    """
     header_leaf = pack(fields) if leaf is None else leaf
-    changed = replace(
-        WORLD, leaves=(*WORLD.leaves[: WORLD.header], header_leaf, *WORLD.leaves[WORLD.header + 1 :])
-    )
-    part = pack([WORLD.header if at is None else at, header_leaf, path(WORLD.header, changed.leaves)])
+    changed = replace(WORLD, leaves=(*WORLD.leaves[:place], header_leaf, *WORLD.leaves[place + 1 :]))
+    part = pack([place if at is None else at, header_leaf, path(place, changed.leaves)])
     return with_extra(changed, changed.leaves[changed.index] + part)
 
 
