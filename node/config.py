@@ -170,7 +170,7 @@ class Attest:
     quiet_ms: int = setting("Silence after which the newest block is signed as well.", 50, low=1, high=10_000)
     resign_s: int = setting(
         "Seconds after which an idle chain's newest size is signed again, so that freshness shows.",
-        60,
+        30,
         low=1,
         high=86_400,
     )

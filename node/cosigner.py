@@ -54,7 +54,7 @@ class Pace:
     """How long to wait and how far to jump; seconds and heights. From the node's configuration."""
 
     quiet_s: float = 0.05
-    resign_s: float = 60.0
+    resign_s: float = 30.0
     jump_heights: int = 1_000
 
 

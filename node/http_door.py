@@ -28,6 +28,7 @@ _STOP_S: Final = 2.0
 _KEEPALIVE_S: Final = 30.0
 
 HEADERS: Final = {
+    "Server": "tiezheng",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
