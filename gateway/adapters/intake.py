@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 
 from gateway.adapters.outbox import payload_of
@@ -31,6 +31,10 @@ from ledger.record import PREFIXED_BYTES, leaf_slices
 BATCH_MAX: Final = 1_000
 _LOOKUP_MAX: Final = 500
 
+_SOURCES: Final = Prepared(
+    select(sources.c.name, sources.c.id).where(sources.c.institution == bindparam("institution")),
+    "institution",
+)
 _ADD_BATCH: Final = Prepared(batches.insert(), *batches.c.keys())
 _ADD_PAYLOAD: Final = Prepared(payloads.insert(), *payloads.c.keys())
 _ADD_RECORD: Final = Prepared(records.insert(), *records.c.keys())
@@ -40,7 +44,7 @@ _Place = tuple[int, int]  # batch row id, position
 
 
 class Admission:
-    """The next free ids and the sources' row ids. Owner: the writer's thread; `load` is called before it starts.
+    """The next free ids. Owner: the writer's thread; `load` is called before it starts.
 
     Ids are handed out in memory and never twice: a rolled back transaction only leaves a gap.
     """
@@ -49,7 +53,6 @@ class Admission:
         """`now_ms` returns the wall clock; the moment a batch was received is taken inside the transaction."""
         self._institution = institution
         self._now_ms = now_ms
-        self._sources: dict[str, int] = {}
         self._next_record = 1
         self._next_batch = 1
 
@@ -57,14 +60,11 @@ class Admission:
         """Read where the counters stand."""
         self._next_record = int(connection.execute(select(func.max(records.c.id))).scalar() or 0) + 1
         self._next_batch = int(connection.execute(select(func.max(batches.c.id))).scalar() or 0) + 1
-        rows = connection.execute(
-            select(sources.c.name, sources.c.id).where(sources.c.institution == self._institution)
-        )
-        self._sources = {row.name: row.id for row in rows}
 
     def admit_many(self, connection: Connection, intakes: Sequence[Intake]) -> list[Admitted]:
         """Store the new records of a group of intakes; return what became of each."""
-        known_sources = dict(self._sources)
+        # Never kept beyond the transaction: a row that is rolled back must not be remembered.
+        known_sources: dict[str, int] = dict(map(tuple, _SOURCES.rows(connection, self._institution)))
         keys: list[_Key] = []
         leaves: list[bytes] = []
         for intake in intakes:
@@ -84,7 +84,6 @@ class Admission:
                 self._next_record, self._next_batch = before
             else:
                 connection.exec_driver_sql("RELEASE SAVEPOINT admission")
-                self._sources = known_sources
                 return _split(
                     intakes,
                     ids=ids_,
@@ -93,22 +92,14 @@ class Admission:
                     conflicts=frozenset(),
                     stored=stored,
                 )
-        result = self._admit_known(connection, intakes, keys, leaves)
-        self._sources = known_sources
-        return result
+        return self._admit_known(connection, intakes, keys, leaves)
 
     def _source_id(self, connection: Connection, known: dict[str, int], name: str) -> int:
         """Return the row id of a source, adding it to the table and to `known` when it is new."""
         if name not in known:
-            where = (sources.c.institution == self._institution, sources.c.name == name)
-            row = connection.execute(select(sources.c.id).where(*where)).scalar()
-            if row is None:
-                inserted = connection.execute(
-                    sources.insert().values(institution=self._institution, name=name)
-                )
-                assert inserted.inserted_primary_key is not None
-                row = inserted.inserted_primary_key[0]
-            known[name] = int(row)
+            inserted = connection.execute(sources.insert().values(institution=self._institution, name=name))
+            assert inserted.inserted_primary_key is not None
+            known[name] = int(inserted.inserted_primary_key[0])
         return known[name]
 
     def _store(

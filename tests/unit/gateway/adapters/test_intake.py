@@ -1,6 +1,7 @@
 """Admitting records: one reference is one record for ever, one leaf is stored once."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.adapters.database import open_database
 from gateway.adapters.intake import BATCH_MAX
 from gateway.adapters.store import SqlStore
+from gateway.errors import StorageError
 from gateway.ports import Admitted
 from ledger.record import PREFIXED_BYTES, leaf_slices
 
@@ -75,6 +77,34 @@ async def test_one_leaf_under_two_references_is_stored_once(store: SqlStore) -> 
     assert list(answer.ids) == [1, 2, 3]
     assert list(answer.places) == [(1, 0), (1, 0), (1, 1)]
     assert answer.stored == 2
+
+
+async def test_a_new_source_of_a_group_that_failed_is_not_remembered(store: SqlStore) -> None:
+    """The group is rolled back and tried one by one; the record and its source are both there afterwards."""
+
+    def fail(_: object) -> None:
+        raise StorageError("E_STORAGE_FULL", "no room")
+
+    gate = threading.Event()
+    holding = asyncio.create_task(store._writer.call(lambda _: gate.wait(5)))
+    await asyncio.sleep(0.05)
+    jobs = [
+        asyncio.create_task(store.admit(intake_of([1], source="NEW.ONE"))),
+        asyncio.create_task(store._writer.call(fail)),
+        asyncio.create_task(store.admit(intake_of([2], source="NEW.TWO"))),
+    ]
+    await asyncio.sleep(0.05)
+    gate.set()
+    await holding
+    done = await asyncio.gather(*jobs, return_exceptions=True)
+    assert isinstance(done[1], StorageError)
+    await store.admit(intake_of([3], source="NEW.THREE"))
+    rows, _ = await store.find(ref=None, sources=None, after_id=0, limit=10)
+    assert [(row.ref, row.source) for row in rows] == [
+        ("R-1", "NEW.ONE"),
+        ("R-2", "NEW.TWO"),
+        ("R-3", "NEW.THREE"),
+    ]
 
 
 async def test_many_records_are_cut_into_batches(store: SqlStore) -> None:

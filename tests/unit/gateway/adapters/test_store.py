@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from sqlalchemy import Connection
 
 from gateway.adapters import store as module
 from gateway.adapters.store import SqlStore
-from gateway.errors import BusyError, FatalStorageError
+from gateway.errors import BusyError, FatalStorageError, StorageError
+from gateway.ports import Admitted
 
 
 async def test_waiting_reads_have_a_limit(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,3 +60,28 @@ async def test_closing_twice_is_not_needed(tmp_path: Path) -> None:
     assert again.backlog() == 1
     await again.close()
     database.close()
+
+
+async def test_a_full_disk_refuses_whole_requests_and_spoils_nothing(store: SqlStore) -> None:
+    """SQLite's own "disk is full", in the middle of a group: nothing of the refused is stored, all else stays usable."""
+
+    def pages(most: int) -> Callable[[Connection], None]:
+        return lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count={most}").close()
+
+    def used(connection: Connection) -> int:
+        return int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
+
+    await store.admit(intake_of([1, 2]))
+    await store._writer.call(pages(await store._writer.call(used) + 8))
+    big, small = intake_of(range(100, 1_100)), intake_of([3])
+    refused, accepted = await asyncio.gather(store.admit(big), store.admit(small), return_exceptions=True)
+    assert isinstance(refused, StorageError)
+    assert refused.code == "E_STORAGE_FULL"
+    assert isinstance(accepted, Admitted)
+    assert store.alive()
+    assert store.backlog() == 3
+    await store._writer.call(pages(1_000_000))
+    again = await store.admit(big)
+    assert not again.replays
+    assert store.backlog() == 1_003
+    assert sum(len(batch.leaves) for batch in await store.pending(0, 10**6)) == 1_003 * 129
