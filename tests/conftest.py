@@ -1,0 +1,22 @@
+"""What every test starts from, whatever the test before it has left behind.
+
+Why: programs set up telemetry for their whole process, and here many programs' parts share one process. Without this,
+a test whose program wrote to a file would break the next one that writes at all.
+"""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+
+@pytest.fixture(autouse=True)
+def _own_telemetry() -> Iterator[None]:
+    """Undo what a test's program configured for the process."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
