@@ -118,10 +118,10 @@ def wait_gone(pid_file: Path, timeout_s: float) -> bool:
     """Wait until the recorded process has ended; False when it has not after `timeout_s` seconds."""
     deadline = time.monotonic() + timeout_s
     while running_pid(pid_file) is not None:
-        _reap(pid_file)
         if time.monotonic() > deadline:
             return False
         time.sleep(_POLL_S)
+    _reap(pid_file)
     return True
 
 
