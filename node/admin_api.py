@@ -5,7 +5,8 @@ this node, and the file system already knows who that is. No network port, no pa
 
 Rules kept here
 - The socket lies in the data folder (mode 0700) and has mode 0600 itself.
-- Every wait has a limit; every refusal a stable code in the status' details.
+- Every wait has a limit; every refusal a stable code in the status' details, bytes that are no request
+  included.
 - A path longer than the kernel takes (107 bytes) leaves the door closed, with a warning: the node works
   without it.
 
@@ -14,15 +15,17 @@ Refuses: being reachable from another machine.
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
+from google.protobuf.message import Message as Proto
 
 from node import telemetry
-from node.doors import server_options
-from node.errors import ConfigError, DoorError
+from node.doors import P, parse, server_options
+from node.errors import ConfigError, DoorError, NodeError, WireError
 from node.runtime import Runtime
 from protos import admin_pb2 as pb
 
@@ -49,22 +52,10 @@ class AdminDoor:
             _log.warning("admin_closed", code="E_ADMIN_PATH", path_bytes=len(os.fsencode(path)))
             return False
         server = grpc.aio.server(options=server_options(_MESSAGE_MAX_BYTES))
-        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-            "TransferLeadership": grpc.unary_unary_rpc_method_handler(
-                self._transfer,
-                request_deserializer=pb.TransferRequest.FromString,
-                response_serializer=pb.TransferReply.SerializeToString,
-            ),
-            "Propose": grpc.unary_unary_rpc_method_handler(
-                self._propose,
-                request_deserializer=pb.ProposeRequest.FromString,
-                response_serializer=pb.ProposeReply.SerializeToString,
-            ),
-            "SetTelemetryLevel": grpc.unary_unary_rpc_method_handler(
-                self._set_level,
-                request_deserializer=pb.TelemetryLevelRequest.FromString,
-                response_serializer=pb.TelemetryLevelReply.SerializeToString,
-            ),
+        handlers = {
+            "TransferLeadership": _method(pb.TransferRequest, self._transfer),
+            "Propose": _method(pb.ProposeRequest, self._propose),
+            "SetTelemetryLevel": _method(pb.TelemetryLevelRequest, self._set_level),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         server.add_insecure_port(f"unix:{path}")
@@ -107,7 +98,22 @@ class AdminDoor:
         return pb.TelemetryLevelReply(level=telemetry.level())
 
 
-async def _refuse(context: Context, status: grpc.StatusCode, error: DoorError) -> NoReturn:
+def _method(
+    kind: type[P], work: Callable[[P, Context], Awaitable[Proto]]
+) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    """The handler of a method with requests of `kind`."""
+
+    async def serve(frame: bytes, context: Context) -> bytes:
+        try:
+            request = parse(kind, frame)
+        except WireError as error:
+            await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error)
+        return (await work(request, context)).SerializeToString()
+
+    return grpc.unary_unary_rpc_method_handler(serve)
+
+
+async def _refuse(context: Context, status: grpc.StatusCode, error: NodeError) -> NoReturn:
     _log.warning("admin_refused", code=error.code, detail=error.message)
     await context.abort(status, str(error))
     raise AssertionError("abort does not return")

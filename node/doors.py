@@ -6,7 +6,9 @@ roots), and the handler does the second (`peer_der` against the pins of this mom
 also have issued certificates to others.
 
 Rules kept here
-- Message sizes, streams, metadata and keepalive are limited explicitly on both sides.
+- Message sizes, streams, metadata and keepalive are limited explicitly on both sides; so is the number of
+  connections of a door, handshakes included, since each one costs a descriptor. Nothing comes compressed: a
+  few bytes would unfold to the largest message.
 - Server credentials are dynamic: pins follow governance without a restart.
 - Methods are registered with raw bytes; what the bytes mean is decided by strict readers of our own.
 
@@ -15,11 +17,14 @@ roots.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
+from google.protobuf.message import Message as Proto
 
+from node.errors import WireError
 from node.keys import TlsIdentity
 from node.tls_certs import der_to_pem, pem_to_der
 
@@ -27,8 +32,12 @@ _METADATA_MAX_BYTES = 8 * 1024
 _KEEPALIVE_MS = 10_000
 _KEEPALIVE_TIMEOUT_MS = 5_000
 _STREAMS_MAX = 256
+CONNECTIONS_MAX = 512
+"""Open connections of one door; `service` makes sure that the process may have so many descriptors."""
+_ONLY_IDENTITY = 1  # the bit set of compressions that are understood
 
 Option = tuple[str, int | str]
+P = TypeVar("P", bound=Proto)
 
 
 def server_options(message_max_bytes: int) -> Sequence[Option]:
@@ -38,6 +47,8 @@ def server_options(message_max_bytes: int) -> Sequence[Option]:
         ("grpc.max_send_message_length", message_max_bytes),
         ("grpc.max_metadata_size", _METADATA_MAX_BYTES),
         ("grpc.max_concurrent_streams", _STREAMS_MAX),
+        ("grpc.max_allowed_incoming_connections", CONNECTIONS_MAX),
+        ("grpc.compression_enabled_algorithms_bitset", _ONLY_IDENTITY),
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
         ("grpc.keepalive_permit_without_calls", 1),
@@ -106,6 +117,14 @@ def channel_credentials(pins: Iterable[bytes], identity: TlsIdentity | None) -> 
     if identity is None:
         return grpc.ssl_channel_credentials(roots)
     return grpc.ssl_channel_credentials(roots, identity.key_pem, identity.cert_pem)
+
+
+def parse(kind: type[P], frame: bytes) -> P:
+    """Return the message of `kind` in a frame. Raises WireError E_WIRE_FRAME for bytes that are none."""
+    try:
+        return kind.FromString(frame)
+    except DecodeError as error:
+        raise WireError("E_WIRE_FRAME", f"bytes that are no {kind.DESCRIPTOR.name}") from error
 
 
 def peer_der(context: grpc.aio.ServicerContext[Any, Any]) -> bytes | None:

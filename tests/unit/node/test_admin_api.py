@@ -4,13 +4,14 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
 
 from node import telemetry
-from node.admin_api import AdminDoor
+from node.admin_api import SERVICE, AdminDoor
 from node.errors import DoorError
 from protos import admin_pb2 as pb
 from protos.admin_pb2_grpc import AdminStub
@@ -94,6 +95,17 @@ async def test_refusals_carry_a_stable_code(door: tuple[FakeNode, Path]) -> None
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call
             assert (caught.value.details() or "").startswith(f"{code}: ")
+
+
+async def test_bytes_that_are_no_request_are_refused(door: tuple[FakeNode, Path]) -> None:
+    """With a code, and without a word of our inside."""
+    async with grpc.aio.insecure_channel(f"unix:{door[1]}") as channel:
+        for method in ("TransferLeadership", "Propose", "SetTelemetryLevel"):
+            call: Any = channel.unary_unary(f"/{SERVICE}/{method}")
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call(b"\xff" * 40)
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert (caught.value.details() or "").startswith("E_WIRE_FRAME: bytes that are no ")
 
 
 async def test_a_path_too_long_for_a_socket_leaves_the_door_closed(folder: Path) -> None:

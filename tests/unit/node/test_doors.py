@@ -1,5 +1,7 @@
 """What the gRPC doors share: limits in numbers, and identity by exact certificates."""
 
+import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
@@ -9,17 +11,21 @@ import grpc.aio
 import pytest
 from node_cluster import free_port_base
 
+from node import doors
 from node.doors import (
     channel_credentials,
     channel_options,
     mutual_server_credentials,
+    parse,
     peer_address,
     peer_der,
     plain_server_credentials,
     server_options,
 )
+from node.errors import WireError
 from node.keys import TlsIdentity
 from node.tls_certs import new_authority, new_identity, pem_to_der
+from protos.admin_pb2 import TransferRequest
 
 NOW_S = int(time.time())
 AUTHORITY = new_authority("CA", NOW_S, 2)
@@ -42,13 +48,15 @@ class Echo:
         assert peer_address(context).startswith("ipv4:127.0.0.1")
         return peer_der(context) or b"nobody"
 
-    async def ask(self, identity: TlsIdentity | None, pin: TlsIdentity = SERVER, size: int = 1) -> bytes:
+    async def ask(
+        self, identity: TlsIdentity | None, pin: TlsIdentity = SERVER, size: int = 1, compression: Any = None
+    ) -> bytes:
         """Call it with an identity, expecting a server certificate."""
         credentials = channel_credentials([pem_to_der(pin.cert_pem)], identity)
         options = channel_options(1 << 20, "server-1")
         async with grpc.aio.secure_channel(f"127.0.0.1:{self.port}", credentials, options=options) as channel:
             call: Any = channel.unary_unary("/t/Who")
-            answer: bytes = await call(bytes(size), timeout=5)
+            answer: bytes = await call(bytes(size), timeout=5, compression=compression)
             return answer
 
 
@@ -113,6 +121,38 @@ async def test_messages_above_the_limit_are_refused(pinned: tuple[Echo, list[byt
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await echo.ask(CLIENT, size=(1 << 16) + 1)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_nothing_comes_compressed(pinned: tuple[Echo, list[bytes]]) -> None:
+    """A few bytes that would unfold to the largest message are refused as they are."""
+    echo, _ = pinned
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await echo.ask(CLIENT, size=1 << 15, compression=grpc.Compression.Gzip)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_connections_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit they are closed at once, half-open ones included; one that ends makes room."""
+    monkeypatch.setattr(doors, "CONNECTIONS_MAX", 3)
+    echo = Echo(plain_server_credentials(SERVER))
+    await echo.server.start()
+    silent = [socket.create_connection(("127.0.0.1", echo.port)) for _ in range(3)]
+    await asyncio.sleep(0.2)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await echo.ask(None)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    for one in silent:
+        one.close()
+    await asyncio.sleep(0.2)
+    assert await echo.ask(None) == b"nobody"
+    await echo.server.stop(None)
+
+
+def test_a_frame_is_a_message_or_refused() -> None:
+    """With a stable code; the message says which kind was expected and nothing of the bytes."""
+    assert parse(TransferRequest, TransferRequest(target="x").SerializeToString()).target == "x"
+    with pytest.raises(WireError, match="E_WIRE_FRAME: bytes that are no TransferRequest"):
+        parse(TransferRequest, b"\xff" * 10)
 
 
 async def test_the_plain_door_lets_anybody_ask() -> None:

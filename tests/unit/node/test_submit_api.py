@@ -8,10 +8,12 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import grpc.aio
 import pytest
 from node_cluster import free_port_base
 
+from node import submit_api
 from node.config import Limits
 from node.desk import Desk
 from node.doors import channel_credentials, channel_options
@@ -167,6 +169,72 @@ async def test_a_revoked_submitter_opens_no_stream(node: tuple[FakeNode, str, No
         fake.submitters = {}
         late = SubmitStub(channel).Submit()
         assert await late.details() == "E_SUBMITTER_UNKNOWN"
+
+
+async def test_a_frame_that_is_none_ends_the_stream_with_a_code(
+    node: tuple[FakeNode, str, NodeStats],
+) -> None:
+    """It is counted; nothing is shown of our inside; another stream works."""
+    fake, address, stats = node
+    async with _channel(address) as channel:
+        call: Any = channel.stream_stream("/tiezheng.submit.v1.Submit/Submit")()
+        await call.write(pb.SubmitRequest(id=1, envelope=b"x").SerializeToString())
+        await fake.handed(1)
+        await call.write(b"\xff" * 40)
+        async with asyncio.timeout(5):
+            assert await call.details() == "E_WIRE_FRAME"
+            assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert stats.peer_refusals == {"E_WIRE_FRAME": 1}
+        again = SubmitStub(channel).Submit()
+        await again.write(pb.SubmitRequest(id=1, envelope=b"x"))
+        assert await fake.handed(1)
+
+
+class Endless:
+    """A gateway that sends without end; `sent` counts the frames that were taken from it."""
+
+    def __init__(self, envelope: bytes) -> None:
+        self.frame = pb.SubmitRequest(id=1, envelope=envelope).SerializeToString()
+        self.sent = 0
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """One frame after the other."""
+        while True:
+            self.sent += 1
+            yield self.frame
+            await asyncio.sleep(0)
+
+
+async def test_a_gateway_that_takes_no_answers_is_not_read_any_further() -> None:
+    """What it sends and never reads costs a bounded number of answers; when it reads again, it goes on."""
+    fake, endless = FakeNode(), Endless(b"")
+    stream = submit_api._Stream(fake, frozenset(), 3)  # type: ignore[arg-type]
+    reading = asyncio.create_task(stream.read(endless.frames()))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert endless.sent == 6, "three unanswered, three answers that nobody takes"
+    assert await stream.next() is not None
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert endless.sent == 7
+    reading.cancel()
+
+
+async def test_large_envelopes_of_a_stream_wait_outside() -> None:
+    """Their bytes are bounded as well as their number, until they are answered."""
+    fake, endless = FakeNode(), Endless(bytes(1 << 20))
+    stream = submit_api._Stream(fake, frozenset(), 100)  # type: ignore[arg-type]
+    reading = asyncio.create_task(stream.read(endless.frames()))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert endless.sent == 2
+    (first,) = fake.desk.take(1)
+    fake.desk.answer_one(first.ticket, DONE)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert endless.sent == 3
+    assert await stream.next() is not None
+    reading.cancel()
 
 
 @pytest.mark.parametrize(
