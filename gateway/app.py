@@ -15,7 +15,7 @@ import asyncio
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -44,6 +44,7 @@ from gateway.adapters.supervisor import Supervisor
 from gateway.adapters.trust_file import FileTrust
 from gateway.adapters.watch import Watch
 from gateway.config import GatewayConfig, load_config, split_address
+from gateway.domain.anchoring import Placement, State
 from gateway.errors import ConfigError, GatewayError
 from gateway.metrics import Metrics
 from gateway.ports import Telemetry
@@ -153,9 +154,10 @@ def _compose(
     waiting = Waiting(store)
     retrieve = Retrieve(store, doors, files.trust, out, metrics)
 
-    def placed(_: set[int], failed: set[int]) -> None:
-        waiting.changed(failed)  # the others are settled when they are final
-        finality.placed()
+    def placed(runs: Sequence[tuple[int, Placement]]) -> None:
+        """Failed records are settled; the others are when they are final."""
+        waiting.changed({batch_id for batch_id, run in runs if run.state is State.FAILED})
+        finality.placed([run for _, run in runs if run.state is State.COMMITTED])
 
     limits = AnchorLimits(config.anchoring.in_flight_max, config.anchoring.envelope_max_records)
     anchor = Anchor(

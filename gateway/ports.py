@@ -155,8 +155,8 @@ class FinalityStore(Protocol):
         """Return up to `limit` committed runs that lie below `size`, by rising index, with their leaves."""
         ...
 
-    async def anything_unproven(self) -> bool:
-        """Return whether any committed run waits for finality."""
+    async def unproven_count(self) -> int:
+        """Return the number of committed runs that wait for finality."""
         ...
 
     async def finalise(self, runs: Sequence[Unproven], believed: Checkpoint | None) -> None:

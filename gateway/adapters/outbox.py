@@ -124,11 +124,8 @@ _UNPROVEN: Final = Prepared(
     "size",
     "most",
 )
-_ANY_UNPROVEN: Final = Prepared(
-    select(placements.c.first_index)
-    .where(_is(placements.c.state, PLACED_COMMITTED))
-    .limit(bindparam("most")),
-    "most",
+_COUNT_UNPROVEN: Final = Prepared(
+    select(func.count()).select_from(placements).where(_is(placements.c.state, PLACED_COMMITTED))
 )
 _MARK_FINAL: Final = Prepared(
     update(placements)
@@ -243,9 +240,9 @@ def unproven(connection: Connection, size: int, limit: int) -> list[tuple[Unprov
     return found
 
 
-def anything_unproven(connection: Connection) -> bool:
-    """Return whether any committed run waits for finality."""
-    return bool(_ANY_UNPROVEN.rows(connection, 1))
+def unproven_count(connection: Connection) -> int:
+    """Return the number of committed runs that wait for finality."""
+    return int(_COUNT_UNPROVEN.rows(connection)[0][0])
 
 
 def finalise(connection: Connection, runs: Sequence[Unproven]) -> None:

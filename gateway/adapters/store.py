@@ -108,9 +108,9 @@ class SqlStore:
         """See ports.FinalityStore."""
         return await self._read(lambda connection: outbox.unproven(connection, size, limit))
 
-    async def anything_unproven(self) -> bool:
+    async def unproven_count(self) -> int:
         """See ports.FinalityStore."""
-        return await self._read(outbox.anything_unproven)
+        return await self._read(outbox.unproven_count)
 
     async def finalise(self, runs: Sequence[Unproven], believed: Checkpoint | None) -> None:
         """See ports.FinalityStore."""

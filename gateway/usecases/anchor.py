@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gateway.domain.anchoring import Outcome, Piece, Placement, Refused, SlowDown, State, Verdict, judge
+from gateway.domain.anchoring import Outcome, Piece, Placement, Refused, SlowDown, Verdict, judge
 from gateway.domain.queueing import Queue, Work, sources_of
 from gateway.errors import FatalStorageError, StorageError, UntrustedAnswerError
 from gateway.ports import Clock, Ledger, Meter, Outbox, PendingBatch, Sealer, Telemetry
@@ -31,6 +31,11 @@ AHEAD_ENVELOPES: Final = 4
 PAUSE_MIN_S: Final = 0.02
 PAUSE_MAX_S: Final = 2.0
 STORE_PAUSE_S: Final = 1.0
+GATHER_MAX_S: Final = 0.02
+"""Longest time between two small envelopes: as long as the last one took, so that a lone record never waits and a busy
+machine gathers instead of sending each handful by itself."""
+GATHER_SHARE: Final = 5
+"""A fifth of a full envelope is worth sending at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +51,9 @@ class Anchor:
 
     def __init__(
         self, *, outbox: Outbox, ledger: Ledger, sealer: Sealer, clock: Clock, telemetry: Telemetry, meter: Meter,
-        limits: AnchorLimits, on_placed: Callable[[set[int], set[int]], None],
+        limits: AnchorLimits, on_placed: Callable[[Sequence[tuple[int, Placement]]], None],
     ) -> None:  # fmt: skip
-        """`on_placed` is told which batches got places and which have failed records, once that is durable."""
+        """`on_placed` is told what was placed (batch id, run), once that is durable."""
         self._outbox = outbox
         self._ledger = ledger
         self._sealer = sealer
@@ -61,6 +66,8 @@ class Anchor:
         self._loaded_up_to = 0
         self._more_stored = True
         self._in_flight = 0
+        self._gather_until_s = 0.0
+        self._cycle_s = 0.0
         self._wake = asyncio.Event()
         self.halted = ""
 
@@ -89,25 +96,34 @@ class Anchor:
         room = AHEAD_ENVELOPES * self._limits.envelope_max_records
         while self._more_stored and self._queue.records < room:
             self._more_stored = False
-            batches = await self._outbox.pending(self._loaded_up_to, room - self._queue.records)
+            wanted = room - self._queue.records
+            batches = await self._outbox.pending(self._loaded_up_to, wanted)
             if batches:
-                self._more_stored = True
                 self._loaded_up_to = batches[-1].batch_id
                 self._queue.add(work for batch in batches for work in _works(batch))
+            if sum(len(batch.leaves) for batch in batches) >= wanted * PREFIXED_BYTES:
+                self._more_stored = True  # the limit ended this reading, not the outbox
 
     def _send(self, tasks: asyncio.TaskGroup) -> None:
-        """Start as many submissions as may be in flight."""
+        """Start as many submissions as may be in flight, unless it pays to gather some more."""
         while self._in_flight < self._limits.in_flight_max:
-            works = self._queue.take(self._limits.envelope_max_records, self._clock.monotonic_s())
+            now_s = self._clock.monotonic_s()
+            few = self._queue.records * GATHER_SHARE < self._limits.envelope_max_records
+            if few and now_s < self._gather_until_s:
+                return
+            works = self._queue.take(self._limits.envelope_max_records, now_s)
             if not works:
                 return
             self._in_flight += 1
+            self._gather_until_s = now_s + min(GATHER_MAX_S, self._cycle_s)
             tasks.create_task(self._submit(works), name="anchor-submission")
 
     async def _pause(self) -> None:
-        """Wait for news, or for the moment when a held-back piece may go."""
+        """Wait for news, for the moment when a held-back piece may go, or until enough was gathered."""
         now_s = self._clock.monotonic_s()
         next_s = None if self.halted else self._queue.next_time_s(now_s)
+        if self._queue.waiting and not self.halted and now_s < self._gather_until_s:
+            next_s = self._gather_until_s if next_s is None else min(next_s, self._gather_until_s)
         try:
             async with asyncio.timeout(None if next_s is None else next_s - now_s):
                 await self._wake.wait()
@@ -117,12 +133,14 @@ class Anchor:
     async def _submit(self, works: Sequence[Work]) -> None:
         """Hand one envelope in and act on its answer."""
         pieces = [work.piece for work in works]
+        started_s = self._clock.monotonic_s()
         try:
             outcome = await self._ledger.submit(self._sealer.seal(b"".join(work.leaves for work in works)))
             verdict = self._judge(pieces, outcome)
         finally:
             self._in_flight -= 1
             self._queue.release(works)
+            self._cycle_s = self._clock.monotonic_s() - started_s
         self._queue.put_back(self._remaining(works, verdict, outcome))
         self._wake.set()
         if verdict.placed:
@@ -168,8 +186,7 @@ class Anchor:
         now_ms = self._clock.wall_ms()
         received_ms = {work.piece.batch_id: work.received_ms for work in works}
         self._meter.placed([(now_ms - received_ms[batch_id]) / 1_000 for batch_id, _ in placed])
-        failed = {batch_id for batch_id, placement in placed if placement.state is State.FAILED}
-        self._on_placed({batch_id for batch_id, _ in placed}, failed)
+        self._on_placed(placed)
 
 
 def _works(batch: PendingBatch) -> Iterable[Work]:

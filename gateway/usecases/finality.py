@@ -18,6 +18,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from gateway.domain.anchoring import Placement
 from gateway.domain.finality import (
     PROOF_WITNESSES,
     Checkpoint,
@@ -44,6 +45,7 @@ RUNS_PER_ROUND: Final = 256
 RANGES_PER_CALL: Final = 64
 LEAVES_PER_RANGE: Final = 5_000
 RECONNECT_S: Final = 0.5
+GATHER_MAX_S: Final = 0.02
 STALL_S: Final = 3.0
 """A node that shows nothing newer for so long, while records wait for finality, is left for the next one."""
 
@@ -67,19 +69,22 @@ class Finality:
         self._on_halt = on_halt
         self._newest: tuple[Checkpoint, ReadDoor] | None = None
         self._news = asyncio.Event()
-        self._waiting = False
+        self._unproven = 0
         self.believed: Checkpoint | None = None
         self._last_note_s = clock.monotonic_s()
         self.halted = ""
 
-    def placed(self) -> None:
-        """Say that records have got places: they may lie below the believed checkpoint already."""
-        self._waiting = True
-        self._news.set()
+    def placed(self, runs: Sequence[Placement]) -> None:
+        """Say which runs are committed now. Those below a known checkpoint are proved at once, others wait for the next."""
+        self._unproven += len(runs)
+        known = self._newest[0] if self._newest is not None else self.believed
+        if known is not None and any(run.first_index < known.size for run in runs):
+            self._news.set()
 
     async def load(self) -> None:
         """Read what was believed, and whether anchoring stands still, before anything else runs."""
         self.believed = await self._store.believed()
+        self._unproven = await self._store.unproven_count()
         self.halted = await self._store.halted()
         if self.halted:
             self._meter.halted()
@@ -87,7 +92,7 @@ class Finality:
 
     async def run(self) -> None:
         """Follow and prove until cancelled. Raises FatalStorageError when the database fails for good."""
-        self.placed()
+        self._news.set()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(), name="finality-follow")
             tasks.create_task(self._prove(), name="finality-prove")
@@ -122,7 +127,7 @@ class Finality:
                     reading.result()
                     return
                 silent_s = self._clock.monotonic_s() - self._last_note_s
-                if self._waiting and silent_s >= STALL_S and len(self._doors) > 1:
+                if self._unproven and silent_s >= STALL_S and len(self._doors) > 1:
                     return
         finally:
             reading.cancel()
@@ -146,8 +151,11 @@ class Finality:
             self._news.clear()
             if self.halted:
                 continue
+            started_s = self._clock.monotonic_s()
             try:
                 await self._advance()
+                # A busy machine proves more at a time instead of every checkpoint by itself; a lone one was just proved.
+                await asyncio.sleep(min(GATHER_MAX_S, self._clock.monotonic_s() - started_s))
             except ContradictionError as error:
                 await self._halt(error)
             except FatalStorageError:
@@ -183,7 +191,6 @@ class Finality:
         if fresh is not None:
             await self._store.believe(fresh)
             self.believed = fresh
-        self._waiting = await self._store.anything_unproven()
 
     async def _connected(self, candidate: Checkpoint, door: ReadDoor) -> Checkpoint | None:
         """Return `candidate` if it is newer than what is believed and extends it, None if it is not newer.
@@ -228,6 +235,7 @@ class Finality:
         """Mark runs final and, if `store`, the checkpoint believed, in one commit; then tell whoever waits."""
         await self._store.finalise(runs, current if store else None)
         self.believed = current
+        self._unproven -= len(runs)
         now_ms = self._clock.wall_ms()
         self._meter.proved([(now_ms - run.received_ms) / 1_000 for run in runs], current.size)
         self._on_final({run.batch_id for run in runs})

@@ -25,6 +25,8 @@ NDJSON: Final = ("application/x-ndjson", "application/ndjson")
 
 def media_type(request: web.Request) -> str:
     """Return JSON or an NDJSON type. Raises RequestError E_MEDIA_TYPE, E_CONTENT_ENCODING."""
+    if request.headers.get("Content-Type") == JSON and "Content-Encoding" not in request.headers:
+        return JSON  # what nearly everybody sends
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise RequestError("E_CONTENT_ENCODING", "a compressed body is not accepted")
     if request.content_type not in (JSON, *NDJSON) or "Content-Type" not in request.headers:
@@ -57,6 +59,11 @@ async def body_of(request: web.Request, services: Services) -> AsyncIterator[byt
 
 
 async def _read(request: web.Request, limit: int, timeout_s: float) -> bytes:
+    if request.content.is_eof():  # a small body arrived together with its head
+        body = request.content.read_nowait()
+        if len(body) > limit:
+            raise RequestError("E_BODY_TOO_LARGE", f"a body has at most {limit} bytes")
+        return body
     chunks: list[bytes] = []
     size = 0
     try:

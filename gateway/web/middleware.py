@@ -63,8 +63,8 @@ def wrap(handler: Handler, *, route: str, needs_key: bool) -> RawHandler:
         answer = await _answer(handler, request, services, request_id, needs_key=needs_key)
         answer.headers["X-Request-Id"] = request_id
         answer.headers["Cache-Control"] = "no-store"
-        services.metrics.requests.labels(route, request.method, str(answer.status)).inc()
-        services.metrics.request_seconds.labels(route).observe(services.clock.monotonic_s() - started_s)
+        seconds = services.clock.monotonic_s() - started_s
+        services.metrics.request(route, request.method, answer.status, seconds)
         return answer
 
     return handle

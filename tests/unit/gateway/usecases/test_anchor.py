@@ -80,7 +80,7 @@ async def anchoring(
     meter, telemetry = FakeMeter(), FakeTelemetry()
     anchor = Anchor(
         outbox=store, ledger=ledger, sealer=PlainSealer(), clock=SystemClock(), telemetry=telemetry, meter=meter,  # type: ignore[arg-type]
-        limits=AnchorLimits(in_flight, most), on_placed=lambda _, __: None,
+        limits=AnchorLimits(in_flight, most), on_placed=lambda _: None,
     )  # fmt: skip
     task = asyncio.create_task(anchor.run())
     try:
@@ -111,13 +111,14 @@ async def test_records_get_their_places(store: SqlStore) -> None:
     assert len(meter.placed_s) == 2
 
 
-async def test_placed_and_failed_batches_are_told(store: SqlStore) -> None:
-    """After it is durable, with the failed ones named."""
-    told: list[tuple[set[int], set[int]]] = []
+async def test_what_was_placed_is_told(store: SqlStore) -> None:
+    """After it is durable, failures included."""
+    told: list[tuple[int, State]] = []
     await store.admit(intake_of([1]))
     anchor = Anchor(
         outbox=store, ledger=Chain("refuse"), sealer=PlainSealer(), clock=SystemClock(), telemetry=FakeTelemetry(),
-        meter=FakeMeter(), limits=AnchorLimits(1, 10), on_placed=lambda placed, failed: told.append((placed, failed)),
+        meter=FakeMeter(), limits=AnchorLimits(1, 10),
+        on_placed=lambda placed: told.extend((batch_id, run.state) for batch_id, run in placed),
     )  # fmt: skip
     task = asyncio.create_task(anchor.run())
     await until(lambda: told)
@@ -126,7 +127,35 @@ async def test_placed_and_failed_batches_are_told(store: SqlStore) -> None:
     await until(lambda: len(told) == 2)
     task.cancel()
     await asyncio.wait({task})
-    assert told == [({1}, {1}), ({2}, set())]
+    assert told == [(1, State.FAILED), (2, State.COMMITTED)]
+
+
+async def test_a_busy_loop_gathers_and_a_lone_record_never_waits(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two small envelopes at most as long as the last one took; a fifth of a full one goes at once."""
+    monkeypatch.setattr(module, "GATHER_MAX_S", 0.3)
+
+    class Slow(Chain):
+        async def submit(self, envelope: bytes) -> Outcome:
+            await asyncio.sleep(0.2)
+            return await super().submit(envelope)
+
+    chain = Slow()
+    async with anchoring(store, chain, most=100) as (anchor, _, _telemetry):
+        for number in range(12):
+            await store.admit(intake_of([number], source=f"S{number}"))
+            anchor.wake()
+            await asyncio.sleep(0.05)
+        await until(lambda: store.backlog() == 0)
+        assert 2 < len(chain.envelopes) < 8
+        await asyncio.sleep(0.4)
+        started = asyncio.get_running_loop().time()
+        await store.admit(intake_of([50]))
+        anchor.wake()
+        sent = len(chain.envelopes)
+        await until(lambda: len(chain.envelopes) > sent)
+        assert asyncio.get_running_loop().time() - started < 0.35
 
 
 async def test_small_batches_are_merged(store: SqlStore) -> None:
@@ -236,7 +265,7 @@ async def test_a_fatal_database_ends_the_loop(store: SqlStore) -> None:
     await store.admit(intake_of([1]))
     anchor = Anchor(
         outbox=store, ledger=Chain(), sealer=PlainSealer(), clock=FakeClock(), telemetry=FakeTelemetry(),
-        meter=FakeMeter(), limits=AnchorLimits(1, 10), on_placed=lambda _, __: None,
+        meter=FakeMeter(), limits=AnchorLimits(1, 10), on_placed=lambda _: None,
     )  # fmt: skip
     with pytest.raises(ExceptionGroup) as caught:
         await anchor.run()

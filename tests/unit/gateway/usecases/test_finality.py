@@ -91,7 +91,7 @@ class Scene(SimpleNamespace):
         block = self.chain.order([raw])
         where = Placement(0, len(numbers), State.COMMITTED, block.height, block.first_index + lie, 1)
         await self.store.place([(admitted.places[0][0], where)])
-        self.finality.placed()
+        self.finality.placed([where])
         if final:
             self.chain.finalise()
 
@@ -164,8 +164,9 @@ async def test_places_below_the_believed_checkpoint_are_proved_at_once(store: Sq
         await scene.commit([1])
         await until(lambda: scene.final == {1})
         admitted = await store.admit(intake_of([1], refs=["OTHER"]))
-        await store.place([(admitted.places[0][0], Placement(0, 1, State.COMMITTED, 1, 1, 1))])
-        scene.finality.placed()
+        where = Placement(0, 1, State.COMMITTED, 1, 1, 1)
+        await store.place([(admitted.places[0][0], where)])
+        scene.finality.placed([where])
         await until(lambda: scene.final == {1, 2})
 
 
