@@ -40,9 +40,15 @@ Option = tuple[str, int | str]
 P = TypeVar("P", bound=Proto)
 
 
-def server_options(message_max_bytes: int) -> Sequence[Option]:
-    """Options of a door that accepts messages of at most so many bytes."""
+def server_options(message_max_bytes: int, window_bytes: int = 0) -> Sequence[Option]:
+    """Options of a door that accepts messages of at most so many bytes.
+
+    With `window_bytes` gRPC takes in about so much of a stream ahead of its handler, whatever the bandwidth;
+    0 lets it guess, to many times the largest message: for doors whose callers are few and known.
+    """
+    fixed = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", window_bytes))
     return (
+        *(fixed if window_bytes else ()),
         ("grpc.max_receive_message_length", message_max_bytes),
         ("grpc.max_send_message_length", message_max_bytes),
         ("grpc.max_metadata_size", _METADATA_MAX_BYTES),

@@ -1,11 +1,11 @@
 """The read door over gRPC: status, checkpoints, proofs, receipts, blocks, and the chain as it grows.
 
 Why streams without queues: a follower reads from the store at its own pace and is woken by a bell, so a
-slow one costs a file handle and no memory; one that takes nothing for `SEND_MAX_S` is dropped.
+slow one costs a file handle and one answer; `answers` bounds those and drops who takes nothing.
 
 Rules kept here
-- Public data to whoever reaches the port; TLS on the server's side only; requests are small, streams are
-  counted.
+- Public data to whoever reaches the port; TLS on the server's side only; requests are small, calls and
+  connections are counted.
 - Every answer comes from `reader`, which has checked it. Errors carry a stable code: ``E_CODE: words``.
 - WatchFinal sends rising sizes only. Follow sends applied blocks in rising height; between them the newest
   checkpoint that a majority of voters has signed, again when it becomes final, and now and then while
@@ -15,14 +15,17 @@ Source: protos/read.proto. Refuses: anything that changes the node.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, NoReturn, TypeVar
+from collections import deque
+from collections.abc import Callable
+from typing import Final
 
 import grpc
 import grpc.aio
 
 from ledger.errors import LedgerError
-from node import notes, telemetry
+from ledger.store_chain import StoredEntry
+from node import notes
+from node.answers import Answers, Caller
 from node.bell import Bell
 from node.config import Limits
 from node.doors import plain_server_credentials, server_options
@@ -33,30 +36,18 @@ from node.ports import LedgerView
 from node.reader import Reader
 from node.standing import Attestation, Standing
 from protos import read_pb2 as pb
-from protos.read_pb2_grpc import ReadServicer, add_ReadServicer_to_server
 
-STREAMS_MAX: Final = 128
-SEND_MAX_S: Final = 20.0
+SERVICE: Final = "tiezheng.read.v1.Read"
+CALLS_MAX: Final = 512
 REPEAT_S: Final = 10.0
 _REQUEST_MAX_BYTES: Final = 64 * 1024
+_IDLE_MS: Final = 600_000
 _RANGES_AT_ONCE: Final = 16
 _BATCH_BLOCKS: Final = 64
-_BATCH_BYTES: Final = 1024 * 1024
-
-_CODES: Final = {
-    "E_READ_NOT_FOUND": grpc.StatusCode.NOT_FOUND,
-    "E_READ_NOT_FINAL": grpc.StatusCode.FAILED_PRECONDITION,
-    "E_READ_DAMAGED": grpc.StatusCode.DATA_LOSS,
-    "E_READ_STREAMS": grpc.StatusCode.RESOURCE_EXHAUSTED,
-    "E_READ_SLOW": grpc.StatusCode.DEADLINE_EXCEEDED,
-}
-
-_log = telemetry.get("read_api")
-_Context = grpc.aio.ServicerContext[Any, Any]
-T = TypeVar("T")
+_BATCH_BYTES: Final = 64 * 1024
 
 
-class ReadApi(ReadServicer):
+class ReadApi:
     """The handlers. `standing` is taken anew for each status; `bell` is rung when blocks or signatures are
     new.
     """
@@ -74,16 +65,32 @@ class ReadApi(ReadServicer):
         self._attestation = attestation
         self._standing = standing
         self._bell = bell
-        self._streams = 0
+        self._answers = Answers()
+
+    @property
+    def streams(self) -> int:
+        """Long streams that are open."""
+        return self._answers.streams
+
+    def handlers(self) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
+        """Every method of the service by its name."""
+        single, stream = self._answers.single, self._answers.stream
+        return {
+            "Status": single(pb.StatusRequest, self._status),
+            "Checkpoint": single(pb.CheckpointRequest, self._checkpoint),
+            "Inclusion": single(pb.InclusionRequest, self._inclusion),
+            "Ranges": single(pb.RangesRequest, self._ranges),
+            "Consistency": single(pb.ConsistencyRequest, self._consistency),
+            "Receipt": single(pb.ReceiptRequest, self._receipt),
+            "Find": single(pb.FindRequest, self._find),
+            "Block": single(pb.BlockRequest, self._block),
+            "WatchFinal": stream(pb.WatchFinalRequest, self._watch_final),
+            "Follow": stream(pb.FollowRequest, self._follow),
+        }
 
     # --- single answers ------------------------------------------------------------------------------------
 
-    async def Status(  # noqa: N802
-        self,
-        request: pb.StatusRequest,  # noqa: ARG002 - it has no fields
-        context: _Context,  # noqa: ARG002 - it cannot fail
-    ) -> pb.StatusReply:
-        """How the node stands."""
+    async def _status(self, _: pb.StatusRequest) -> pb.StatusReply:
         standing = self._standing()
         return pb.StatusReply(
             chain_id=standing.chain_id,
@@ -109,135 +116,78 @@ class ReadApi(ReadServicer):
             reason=standing.reason,
         )
 
-    async def Checkpoint(self, request: pb.CheckpointRequest, context: _Context) -> pb.CheckpointReply:  # noqa: N802
+    async def _checkpoint(self, request: pb.CheckpointRequest) -> pb.CheckpointReply:
         """The newest final checkpoint, or the one that covers a height."""
-        covering = request.covering_height if request.HasField("covering_height") else None
-        return await self._answer(context, lambda: self._checkpoint(covering))
+        if request.HasField("covering_height"):
+            return self._covering(request.covering_height)
+        if self._attestation.final is None:
+            raise ReadError("E_READ_NOT_FOUND", "no checkpoint is final yet")
+        return _reply(self._attestation.final)
 
-    async def Inclusion(self, request: pb.InclusionRequest, context: _Context) -> pb.InclusionReply:  # noqa: N802
+    async def _inclusion(self, request: pb.InclusionRequest) -> pb.InclusionReply:
         """A leaf and its path."""
+        leaf, path = self._reader.inclusion(request.index, request.size)
+        return pb.InclusionReply(leaf=leaf, path=path)
 
-        def answer() -> pb.InclusionReply:
-            leaf, path = self._reader.inclusion(request.index, request.size)
-            return pb.InclusionReply(leaf=leaf, path=path)
-
-        return await self._answer(context, answer)
-
-    async def Ranges(self, request: pb.RangesRequest, context: _Context) -> pb.RangesReply:  # noqa: N802
+    async def _ranges(self, request: pb.RangesRequest) -> pb.RangesReply:
         """What surrounds ranges of leaves; other work gets its turn between a few of them."""
         wanted = [(one.start, one.count) for one in request.ranges]
         proofs: list[pb.RangeProof] = []
-        try:
-            self._reader.require_ranges(len(wanted))
-            for start in range(0, len(wanted), _RANGES_AT_ONCE):
-                part = self._reader.ranges(request.size, wanted[start : start + _RANGES_AT_ONCE])
-                proofs += [pb.RangeProof(left=one.left, right=one.right) for one in part]
-                await asyncio.sleep(0)
-        except ReadError as error:
-            await _abort(context, error)
+        self._reader.require_ranges(len(wanted))
+        for start in range(0, len(wanted), _RANGES_AT_ONCE):
+            part = self._reader.ranges(request.size, wanted[start : start + _RANGES_AT_ONCE])
+            proofs += [pb.RangeProof(left=one.left, right=one.right) for one in part]
+            await asyncio.sleep(0)
         return pb.RangesReply(proofs=proofs)
 
-    async def Consistency(self, request: pb.ConsistencyRequest, context: _Context) -> pb.ConsistencyReply:  # noqa: N802
+    async def _consistency(self, request: pb.ConsistencyRequest) -> pb.ConsistencyReply:
         """That one tree extends another."""
+        return pb.ConsistencyReply(path=self._reader.consistency(request.old_size, request.new_size))
 
-        def answer() -> pb.ConsistencyReply:
-            return pb.ConsistencyReply(path=self._reader.consistency(request.old_size, request.new_size))
-
-        return await self._answer(context, answer)
-
-    async def Receipt(self, request: pb.ReceiptRequest, context: _Context) -> pb.ReceiptReply:  # noqa: N802
+    async def _receipt(self, request: pb.ReceiptRequest) -> pb.ReceiptReply:
         """A receipt file at the newest final checkpoint."""
-
-        def answer() -> pb.ReceiptReply:
-            index = request.index
-            if request.WhichOneof("target") is None:
-                raise ReadError("E_READ_TARGET", "an index or a commitment is needed")
-            if request.WhichOneof("target") == "commitment":
-                found = self._reader.find(request.commitment)
-                if not found:
-                    raise ReadError(
-                        "E_READ_NOT_FOUND", "no record with this commitment is on this node's chain"
-                    )
-                index = found[0][1]
-            final = self._attestation.final
-            return pb.ReceiptReply(
-                receipt=self._reader.receipt(final, index, with_header=request.with_header)
-            )
-
-        return await self._answer(context, answer)
-
-    async def Find(self, request: pb.FindRequest, context: _Context) -> pb.FindReply:  # noqa: N802
-        """Where a commitment stands."""
-
-        def answer() -> pb.FindReply:
+        index = request.index
+        if request.WhichOneof("target") is None:
+            raise ReadError("E_READ_TARGET", "an index or a commitment is needed")
+        if request.WhichOneof("target") == "commitment":
             found = self._reader.find(request.commitment)
-            return pb.FindReply(positions=[pb.Position(height=h, index=index) for h, index in found])
+            if not found:
+                raise ReadError("E_READ_NOT_FOUND", "no record with this commitment is on this node's chain")
+            index = found[0][1]
+        receipt = self._reader.receipt(self._attestation.final, index, with_header=request.with_header)
+        return pb.ReceiptReply(receipt=receipt)
 
-        return await self._answer(context, answer)
+    async def _find(self, request: pb.FindRequest) -> pb.FindReply:
+        """Where a commitment stands."""
+        found = self._reader.find(request.commitment)
+        return pb.FindReply(positions=[pb.Position(height=h, index=index) for h, index in found])
 
-    async def Block(self, request: pb.BlockRequest, context: _Context) -> pb.BlockReply:  # noqa: N802
-        """One block."""
-
-        def answer() -> pb.BlockReply:
-            block = self._reader.block(request.height)
-            return pb.BlockReply(
-                height=block.height,
-                term=block.term,
-                body=block.body.raw,
-                header_leaf=block.header_leaf,
-                first_index=block.first_index,
-            )
-
-        return await self._answer(context, answer)
+    async def _block(self, request: pb.BlockRequest) -> pb.BlockReply:
+        block = self._reader.block(request.height)
+        return pb.BlockReply(
+            height=block.height,
+            term=block.term,
+            body=block.body.raw,
+            header_leaf=block.header_leaf,
+            first_index=block.first_index,
+        )
 
     # --- streams -------------------------------------------------------------------------------------------
 
-    # Handlers that write, where the stub's types expect ones that yield: a write can be timed.
-
-    async def WatchFinal(  # type: ignore[override]  # noqa: N802
-        self,
-        request: pb.WatchFinalRequest,  # noqa: ARG002 - it has no fields
-        context: _Context,
-    ) -> None:
+    async def _watch_final(self, _: pb.WatchFinalRequest, caller: Caller) -> None:
         """Final checkpoints of rising size."""
-        await self._stream(context, lambda: self._watch_final(context))
-
-    async def Follow(  # type: ignore[override]  # noqa: N802
-        self, request: pb.FollowRequest, context: _Context
-    ) -> None:
-        """Blocks from a height on, and checkpoints between them."""
-        await self._stream(context, lambda: self._follow(context, request.from_height))
-
-    async def _stream(self, context: _Context, work: Callable[[], Awaitable[None]]) -> None:
-        """Count a stream, and turn what ends it into a status."""
-        self._streams += 1
-        try:
-            if self._streams > STREAMS_MAX:
-                raise ReadError(
-                    "E_READ_STREAMS", f"this node serves {STREAMS_MAX} streams at once; come back later"
-                )
-            await work()
-        except ReadError as error:
-            if error.code != "E_READ_SLOW":
-                await _abort(context, error)
-            # An abort would wait behind what the reader does not take. So the handler ends, which gives its
-            # place free; the status follows when the reader reads on, or keepalive ends the connection.
-            context.set_code(_CODES[error.code])
-            context.set_details(f"{error.code}: {error.message}")
-        finally:
-            self._streams -= 1
-
-    async def _watch_final(self, context: _Context) -> None:
         sent = 0
         rings = self._bell.count
         while True:
             final = self._attestation.final
             if final is not None and final.point.size > sent:
                 sent = final.point.size
-                await _send(context, _reply(final))
+                await self._answers.send(caller, _reply(final))
             rings = await self._bell.wait(rings, REPEAT_S)
 
-    async def _follow(self, context: _Context, height: int) -> None:
+    async def _follow(self, request: pb.FollowRequest, caller: Caller) -> None:
+        """Blocks from a height on, and checkpoints between them."""
+        height = request.from_height
         if height > self._view.applied_height + 1:
             raise ReadError(
                 "E_READ_NOT_FOUND", f"this node has applied height {self._view.applied_height} only"
@@ -248,27 +198,32 @@ class ReadApi(ReadServicer):
         loop = asyncio.get_running_loop()
         rings = self._bell.count
         while True:
-            while height <= self._view.applied_height:
-                for entry in self._entries(height):
-                    block = pb.FollowBlock(height=entry.height, term=entry.term, body=entry.body_raw)
-                    await _send(context, pb.FollowReply(block=block))
-                    height = entry.height + 1
+            height = await self._send_blocks(caller, height)
             newest = self._newest_covered()
             if newest is not None:
                 final = newest is self._attestation.final
                 rises = told is None or newest.point.size > told.point.size or (final and not told_final)
                 if rises or (newest is not told and loop.time() - told_at >= REPEAT_S):
                     told, told_final, told_at = newest, final, loop.time()
-                    await _send(context, pb.FollowReply(checkpoint=newest.note))
+                    await self._answers.send(caller, pb.FollowReply(checkpoint=newest.note))
             rings = await self._bell.wait(rings, REPEAT_S)
+
+    async def _send_blocks(self, caller: Caller, height: int) -> int:
+        """Send all blocks from a height on that are applied; returns the height behind them."""
+        while height <= self._view.applied_height:
+            waiting = deque(self._entries(height))
+            height += len(waiting)
+            while waiting:
+                await self._answers.send(caller, _block_reply(waiting.popleft()))
+        return height
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _entries(self, height: int) -> Any:
-        """Checked entries from a height on, as many as a turn sends."""
+    def _entries(self, height: int) -> list[StoredEntry]:
+        """Checked entries from a height on, as many as are held while they are sent."""
         high = min(self._view.applied_height + 1, height + _BATCH_BLOCKS)
         try:
-            return self._view.chain_store.entries(height, high, max_bytes=_BATCH_BYTES)
+            return list(self._view.chain_store.entries(height, high, max_bytes=_BATCH_BYTES))
         except LedgerError as error:
             raise self._reader.damaged_chain(f"entries from {height}: {error}") from error
 
@@ -279,11 +234,7 @@ class ReadApi(ReadServicer):
             return covered
         return final
 
-    def _checkpoint(self, covering: int | None) -> pb.CheckpointReply:
-        if covering is None:
-            if self._attestation.final is None:
-                raise ReadError("E_READ_NOT_FOUND", "no checkpoint is final yet")
-            return _reply(self._attestation.final)
+    def _covering(self, covering: int) -> pb.CheckpointReply:
         closed = self._attestation.era_note(covering)
         if closed is not None:
             end, raw = closed
@@ -297,12 +248,6 @@ class ReadApi(ReadServicer):
         if newest is None or newest.point.height < covering:
             raise ReadError("E_READ_NOT_FOUND", f"no checkpoint covers height {covering} yet")
         return _reply(newest)
-
-    async def _answer(self, context: _Context, answer: Callable[[], T]) -> T:
-        try:
-            return answer()
-        except ReadError as error:
-            await _abort(context, error)
 
 
 class ReadDoor:
@@ -319,10 +264,14 @@ class ReadDoor:
 
     async def start(self) -> None:
         """Listen. Raises RuntimeError when the address cannot be bound."""
-        received = "grpc.max_receive_message_length"
-        options = [one for one in server_options(self._limits.message_max_bytes) if one[0] != received]
-        server = grpc.aio.server(options=[*options, (received, _REQUEST_MAX_BYTES)])
-        add_ReadServicer_to_server(self._api, server)
+        sending = ("grpc.max_send_message_length", self._limits.message_max_bytes)
+        options = [
+            one for one in server_options(_REQUEST_MAX_BYTES, _REQUEST_MAX_BYTES) if one[0] != sending[0]
+        ]
+        options += [sending, ("grpc.max_connection_idle_ms", _IDLE_MS)]
+        server = grpc.aio.server(options=options, maximum_concurrent_rpcs=CALLS_MAX)
+        handlers = self._api.handlers()
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         self.port = server.add_secure_port(self._address, plain_server_credentials(self._identity))
         await server.start()
         self._server = server
@@ -337,16 +286,6 @@ def _reply(attested: Attested) -> pb.CheckpointReply:
     return pb.CheckpointReply(note=attested.note, height=attested.point.height, size=attested.point.size)
 
 
-async def _send(context: _Context, message: Any) -> None:
-    """Send one message of a stream. Raises ReadError E_READ_SLOW for a reader that takes nothing."""
-    try:
-        async with asyncio.timeout(SEND_MAX_S):
-            await context.write(message)
-    except TimeoutError as error:
-        raise ReadError("E_READ_SLOW", f"nothing was read for {SEND_MAX_S:g} s") from error
-
-
-async def _abort(context: _Context, error: ReadError) -> NoReturn:
-    status = _CODES.get(error.code, grpc.StatusCode.INVALID_ARGUMENT)
-    await context.abort(status, f"{error.code}: {error.message}")
-    raise AssertionError("abort raises")
+def _block_reply(entry: StoredEntry) -> pb.FollowReply:
+    block = pb.FollowBlock(height=entry.height, term=entry.term, body=entry.body_raw)
+    return pb.FollowReply(block=block)

@@ -47,6 +47,7 @@ from protos import submit_pb2 as pb
 
 SERVICE = "tiezheng.submit.v1.Submit"
 OWED_MAX_BYTES: Final = 2 * 1024 * 1024
+_WINDOW_BYTES: Final = 1024 * 1024
 _SLOW_DOWN_MS = 100
 
 _log = telemetry.get("submit_api")
@@ -70,7 +71,7 @@ class SubmitDoor:
 
     async def start(self, address: str) -> None:
         """Listen on ``host:port``. Raises RuntimeError when the port is taken."""
-        server = grpc.aio.server(options=server_options(self._limits.message_max_bytes))
+        server = grpc.aio.server(options=server_options(self._limits.message_max_bytes, _WINDOW_BYTES))
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             "Submit": grpc.stream_stream_rpc_method_handler(self._submit)
         }

@@ -171,3 +171,6 @@ def test_limits_are_explicit() -> None:
     assert client["grpc.use_local_subchannel_pool"] == 1
     assert client["grpc.ssl_target_name_override"] == "n"
     assert server["grpc.so_reuseport"] == 0
+    assert "grpc.http2.bdp_probe" not in server
+    narrow = dict(server_options(5, 1_000))
+    assert (narrow["grpc.http2.bdp_probe"], narrow["grpc.http2.lookahead_bytes"]) == (0, 1_000)

@@ -19,7 +19,7 @@ from ledger.merkle import leaf_hash
 from ledger.proof import RangeProof, verify_consistency, verify_inclusion, verify_range
 from ledger.receipt import verify_receipt
 from ledger.trust import parse_trust
-from node import read_api, standing
+from node import answers, read_api, standing
 from node.bell import Bell
 from node.config import Limits
 from node.doors import channel_credentials, channel_options
@@ -51,11 +51,7 @@ class Door:
     async def start(self) -> None:
         """Listen and connect."""
         await self.door.start()
-        self.channel = grpc.aio.secure_channel(
-            f"127.0.0.1:{self.door.port}",
-            channel_credentials([pem_to_der(self.identity.cert_pem)], None),
-            options=channel_options(8 << 20, "broker-1"),
-        )
+        self.channel = another(self)
         self.stub = ReadStub(self.channel)
 
     async def stop(self) -> None:
@@ -92,6 +88,15 @@ async def drained(call: "grpc.aio.UnaryStreamCall[pb.FollowRequest, pb.FollowRep
     """Read a stream to its end."""
     while await call.read() is not grpc.aio.EOF:
         pass
+
+
+def another(door: Door) -> grpc.aio.Channel:
+    """A connection of its own."""
+    return grpc.aio.secure_channel(
+        f"127.0.0.1:{door.door.port}",
+        channel_credentials([pem_to_der(door.identity.cert_pem)], None),
+        options=channel_options(8 << 20, "broker-1"),
+    )
 
 
 async def test_status_and_checkpoint(door: Door) -> None:
@@ -218,41 +223,33 @@ async def test_the_chain_is_followed_live(door: Door) -> None:
     )
 
 
-async def test_streams_are_counted(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One too many is refused; an ended one makes room."""
-    monkeypatch.setattr(read_api, "STREAMS_MAX", 1)
-    first = door.stub.WatchFinal(pb.WatchFinalRequest())
-    await first.read()
-    await refused(
-        door.stub.WatchFinal(pb.WatchFinalRequest()).read(),
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-        "E_READ_STREAMS",
-    )
-    first.cancel()
-    async with asyncio.timeout(5):
-        while door.api._streams:  # noqa: ASYNC110 - the server notices on its own time
-            await asyncio.sleep(0.01)
-    again = door.stub.WatchFinal(pb.WatchFinalRequest())
-    assert (await message(again)).height == 10
-    again.cancel()
+async def test_bytes_that_are_no_question_are_refused(door: Door) -> None:
+    """For every method: a code, and no word of our inside."""
+    for method in door.api.handlers():
+        call: Any = door.channel.unary_unary(f"/{read_api.SERVICE}/{method}")
+        await refused(call(b"\xff" * 30), grpc.StatusCode.INVALID_ARGUMENT, "E_WIRE_FRAME")
+
+
+async def test_the_service_is_the_one_that_the_stubs_know(door: Door) -> None:
+    """Every method of the protocol file has its handler, and none is invented."""
+    assert set(door.api.handlers()) == set(pb.DESCRIPTOR.services_by_name["Read"].methods_by_name)
 
 
 async def test_a_reader_that_takes_nothing_is_dropped(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server does not wait for ever for a slow follower."""
-    monkeypatch.setattr(read_api, "SEND_MAX_S", 0.2)
+    """Its connection ends, since nothing else gives back what waits for it; others are served meanwhile."""
+    monkeypatch.setattr(answers, "SEND_MAX_S", 0.2)
     for number in range(12, 60, 3):
-        door.core.apply(
-            *(
-                world.envelopes_body(world.genesis().chain_id, (number * 5_000, 5_000), ms=100)
-                for _ in range(1)
-            )
-        )
-    call = door.stub.Follow(pb.FollowRequest(from_height=0))
-    await call.read()
-    async with asyncio.timeout(10):
-        while door.api._streams:  # noqa: ASYNC110 - the server notices on its own time
-            await asyncio.sleep(0.05)
-    await refused(drained(call), grpc.StatusCode.DEADLINE_EXCEEDED, "E_READ_SLOW")
+        door.core.apply(world.envelopes_body(world.genesis().chain_id, (number * 5_000, 5_000), ms=100))
+    async with another(door) as channel:
+        call = ReadStub(channel).Follow(pb.FollowRequest(from_height=0))
+        await call.read()
+        async with asyncio.timeout(10):
+            while door.api.streams:  # noqa: ASYNC110 - the server notices on its own time
+                await asyncio.sleep(0.05)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await drained(call)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert (await door.stub.Status(pb.StatusRequest())).applied_height > 12
 
 
 async def test_a_rotation_does_not_confuse_the_covering_checkpoint(door: Door) -> None:
