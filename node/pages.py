@@ -62,6 +62,11 @@ _KINDS: Final = {
     4: ("创世", "genesis"),
 }
 
+_FIND_FORM: Final = """<section class="card"><h2>按摘要查找<span class="en">Find a record by its digest</span></h2>
+<form action="/find" method="get"><input type="text" name="commitment" maxlength="64" required
+ aria-label="摘要 digest" placeholder="64 位十六进制摘要 · 64 hexadecimal digits"><button>查找 Find</button></form>
+</section>"""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -95,9 +100,7 @@ def overview(standing: Standing, state: State, blocks: Sequence[Block], now_s: f
 <div class="scroll newest">{chain_svg(drawn)}</div>{intro}</section>
 <section class="card"><h2>成员与联署<span class="en">Members and their cosignatures</span></h2>
 <div class="scroll">{_members(standing, state, now_s)}</div></section>
-<section class="card"><h2>按摘要查找<span class="en">Find a record by its digest</span></h2>
-<form action="/find" method="get"><input type="text" name="commitment" maxlength="64" required
- aria-label="摘要 digest" placeholder="64 位十六进制摘要 · 64 hexadecimal digits"><button>查找 Find</button></form></section>
+{_FIND_FORM}
 <section class="card"><h2>区块列表<span class="en">Blocks</span></h2><div class="scroll"><table>
 <thead><tr><th>高度 <span class="en">height</span></th><th>时间（北京） <span class="en">time</span></th>
 <th>类型 <span class="en">kind</span></th><th class="number">记录 <span class="en">records</span></th>
@@ -173,7 +176,7 @@ def find_page(standing: Standing, commitment: str, found: Sequence[Found] | None
             f"<td>{_final_tag(final=one.final)}</td><td>"
             + (
                 f'<a href="/v1/receipt?index={one.index}&amp;with=header" download="{one.index}.tlog-proof">'
-                '下载收据 <span class="en">receipt</span></a>'
+                '下载回执 <span class="en">receipt</span></a>'
                 if one.final
                 else "—"
             )
@@ -181,13 +184,14 @@ def find_page(standing: Standing, commitment: str, found: Sequence[Found] | None
             for one in found
         )
         inner = (
-            '<table><thead><tr><th>区块 <span class="en">block</span></th><th class="number">叶子序号'
-            ' <span class="en">leaf</span></th><th>状态 <span class="en">state</span></th><th>收据'
-            f' <span class="en">receipt</span></th></tr></thead><tbody>{rows}</tbody></table>'
+            '<div class="scroll"><table><thead><tr><th>区块 <span class="en">block</span></th><th class="number">叶子序号'
+            ' <span class="en">leaf</span></th><th>状态 <span class="en">state</span></th><th>回执'
+            f' <span class="en">receipt</span></th></tr></thead><tbody>{rows}</tbody></table></div>'
         )
     body = f"""
 <section class="card"><h1>查找结果<span class="en">Search result</span></h1>
 <p class="hash">{_t(commitment[:64])}</p>{inner}</section>
+{_FIND_FORM}
 """
     return _page("查找结果", standing, body)
 
@@ -214,7 +218,7 @@ def _page(title: str, standing: Standing, body: str) -> str:
 <span class="facts">链 {_t(standing.chain_id)}</span>
 <span class="facts">节点 {_t(standing.node_id)} · {_t(standing.institution)} · {zh} {en}</span></div></header>
 <main id="main">{body}</main>
-<footer>本页由节点 {_t(standing.node_id)} 显示，仅供查看；证据请用收据文件和您自己的信任文件离线验证：
+<footer>本页由节点 {_t(standing.node_id)} 显示，仅供查看；证据请用回执文件和您自己的信任文件离线验证：
 <code>tiezheng verify</code>。 <span class="en">This page shows what one node says. Evidence is verified offline, with the
 receipt file and your own trust file.</span><br>
 <a href="/checkpoint">/checkpoint</a> · <a href="/v1/status">/v1/status</a> · {_t(standing.version)}</footer></body></html>

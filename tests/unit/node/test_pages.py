@@ -120,6 +120,25 @@ def test_search_results() -> None:
     assert "64 位" in read(pages.find_page(voter(), "xyz", None)).text
 
 
+def test_a_search_can_be_followed_by_another() -> None:
+    """The page of results holds the form again: who mistyped a digest need not go back."""
+    for found in ([pages.Found(3, 17, final=True)], [], None):
+        assert 'action="/find"' in pages.find_page(voter(), "ab" * 32, found)
+
+
+def test_no_table_is_wider_than_its_card() -> None:
+    """Every table stands in an element that scrolls by itself, so a narrow screen shows the page's own width."""
+    core, known, blocks = made(4)
+    shown = standing.take(core, known, None)
+    for page in (
+        pages.overview(shown, world.genesis(), blocks, NOW_S),
+        pages.block_page(shown, blocks[2], bytes(32), NOW_S),
+        pages.find_page(voter(), "ab" * 32, [pages.Found(3, 17, final=True)]),
+    ):
+        assert page.count("<table")
+        assert page.count("<table") == len(re.findall(r'<div class="scroll">\s*<table', page))
+
+
 def test_trouble_is_said_first() -> None:
     """A halted node and a convicted key are notices, in words."""
     core, _, blocks = made(1)
