@@ -69,7 +69,7 @@ PURE_EXCEPTIONS: Mapping[str, frozenset[str]] = {
 """The store and the head file are the ledger's only doors to a disk."""
 
 _PROCESS = frozenset({"aiohttp", "cryptography", "google", "grpc", "prometheus_client", "structlog"})
-_FRONT_OFFICE = frozenset({"aiosqlite", "jinja2", "msgspec", "rfc8785", "sqlalchemy"})
+_FRONT_OFFICE = frozenset({"msgspec", "sqlalchemy"})
 THIRD_PARTY: Mapping[str, frozenset[str]] = {
     "ledger": frozenset({"nacl", "msgpack", "plyvel"}),
     "consensus": frozenset(),
@@ -85,7 +85,6 @@ FENCED: Mapping[str, tuple[str, ...]] = {
     "msgpack": ("ledger/encoding.py",),
     "plyvel": ("ledger/store*.py",),
     "sqlalchemy": ("gateway/adapters/*",),
-    "aiosqlite": ("gateway/adapters/*",),
     "sqlite3": ("gateway/adapters/*",),
     "grpc": ("protos/*", "node/*", "gateway/adapters/*", "scripts/*"),
     "subprocess": ("scripts/*",),
