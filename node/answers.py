@@ -8,7 +8,7 @@ an end. gRPC knows neither, so each method is a stream of bytes here, even where
 Rules kept here
 - A question has to arrive within `QUESTION_MAX_S` and to be a message of its kind.
 - At most `UNTAKEN_MAX_BYTES` of answers wait to be taken, and at most half of that for one host; beyond it:
-  E_READ_BUSY, and nothing is kept.
+  E_READ_BUSY, and nothing is kept. Whose room is nearly full is refused before an answer is made.
 - Whoever takes nothing for `SEND_MAX_S` loses his connection (`cut`), and with it what waits for him.
 - Long streams have `STREAMS_MAX` places. When all are taken, a newcomer gets that of the oldest stream of the
   host that has the most: so nobody keeps others out by sitting there. Whoever loses his place is told so.
@@ -35,6 +35,7 @@ QUESTION_MAX_S: Final = 10.0
 SEND_MAX_S: Final = 20.0
 UNTAKEN_MAX_BYTES: Final = 32 * 1024 * 1024
 STREAMS_MAX: Final = 128
+USUAL_BYTES: Final = 1024 * 1024  # room that there has to be before an answer is made
 
 _CODES: Final = {
     "E_READ_NOT_FOUND": grpc.StatusCode.NOT_FOUND,
@@ -79,6 +80,7 @@ class Answers:
         """The handler of a method with one question of `kind` and one answer."""
 
         async def work(request: P, caller: Caller) -> None:
+            self._require_room(caller, USUAL_BYTES)
             await self.send(caller, await answer(request))
 
         return self._handler(kind, work)
@@ -96,9 +98,7 @@ class Answers:
         data = answer.SerializeToString()
         del answer  # one copy is enough to wait with
         size = len(data)
-        total, share = self._untaken.total() + size, self._untaken[caller.host] + size
-        if total > UNTAKEN_MAX_BYTES or share > UNTAKEN_MAX_BYTES // 2:
-            raise ReadError("E_READ_BUSY", "too many answers wait to be taken; come back in a moment")
+        self._require_room(caller, size)
         self._untaken[caller.host] += size
         caller.blocked = True
         try:
@@ -112,6 +112,11 @@ class Answers:
             self._untaken[caller.host] -= size
             if not self._untaken[caller.host]:
                 del self._untaken[caller.host]
+
+    def _require_room(self, caller: Caller, size: int) -> None:
+        total, share = self._untaken.total() + size, self._untaken[caller.host] + size
+        if total > UNTAKEN_MAX_BYTES or share > UNTAKEN_MAX_BYTES // 2:
+            raise ReadError("E_READ_BUSY", "too many answers wait to be taken; come back in a moment")
 
     def _handler(
         self, kind: type[P], work: Callable[[P, Caller], Awaitable[None]]

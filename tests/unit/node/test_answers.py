@@ -26,7 +26,7 @@ class Door:
 
     def __init__(self) -> None:
         self.answers = Answers()
-        self.answering = asyncio.Event()
+        self.made = 0
 
     async def start(self) -> None:
         """Listen."""
@@ -41,6 +41,7 @@ class Door:
         await self.server.start()
 
     async def _one(self, _: pb.BlockRequest) -> pb.BlockReply:
+        self.made += 1
         return LARGE
 
     async def _many(self, _: pb.BlockRequest, caller: Caller) -> None:
@@ -108,6 +109,7 @@ async def test_an_answer_is_a_single_message_on_the_wire(door: Door) -> None:
 async def test_what_is_not_taken_is_bounded(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     """One host may leave half of the room untaken; beyond it nothing is kept, until something was taken."""
     monkeypatch.setattr(answers, "UNTAKEN_MAX_BYTES", 1_300_000)
+    monkeypatch.setattr(answers, "USUAL_BYTES", 1)
     async with door.channel() as channel:
         waiting = [call(channel, "One") for _ in range(2)]
         await until(lambda: door.answers._untaken.total() > 600_000)
@@ -117,6 +119,19 @@ async def test_what_is_not_taken_is_bounded(door: Door, monkeypatch: pytest.Monk
             assert await one.read() == LARGE.SerializeToString()
         await until(lambda: not door.answers._untaken)
         assert await call(channel, "One").read() == LARGE.SerializeToString()
+
+
+async def test_no_answer_is_made_for_whom_there_is_no_room(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refusing costs less than answering."""
+    monkeypatch.setattr(answers, "UNTAKEN_MAX_BYTES", 4 << 20)
+    async with door.channel() as channel:
+        waiting = [call(channel, "One") for _ in range(4)]
+        await until(lambda: door.made == 4)
+        assert (await refusal(call(channel, "One"))).startswith("RESOURCE_EXHAUSTED E_READ_BUSY")
+        assert door.made == 4
+        assert await waiting[0].read() == LARGE.SerializeToString()
 
 
 async def test_the_room_of_all_hosts_together_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,9 +172,10 @@ async def test_a_newcomer_gets_the_oldest_place(door: Door, monkeypatch: pytest.
     """Who sits on all places keeps nobody out; whoever loses his is told, blocked or not."""
     monkeypatch.setattr(answers, "STREAMS_MAX", 2)
     async with door.channel() as channel, door.channel() as other:
-        first, second = call(other, "Many"), call(channel, "Wait")
+        first = call(other, "Many")
+        await until(lambda: door.answers.streams == 1)
+        second = call(channel, "Wait")
         await second.read()
-        await until(lambda: door.answers.streams == 2)
         third = call(channel, "Wait")
         await third.read()
         assert (await refusal(first)).startswith("UNAVAILABLE"), "it was blocked: its connection is cut"
