@@ -12,8 +12,8 @@ import sys
 
 import click
 
-from scripts.exit_codes import Exit, exit_code_table
-from scripts.output import note, say
+from scripts.exit_codes import CommandError, Exit, exit_code_table
+from scripts.output import note, report_error, say
 
 # command name -> (module, attribute, one line for the overview)
 _COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -57,7 +57,31 @@ class _LazyGroup(click.Group):
             formatter.write_dl(rows)
 
 
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return f"tiezheng {installed('tiezheng')}"
+    except PackageNotFoundError:
+        return "tiezheng (not installed)"
+
+
+def _say_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        say(_version())
+        context.exit()
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_say_version,
+    help="Print the version.",
+)
 def tiezheng() -> None:
     """Tiezheng 铁证: a ledger that several institutions keep, and proofs of its records that verify offline."""
 
@@ -65,13 +89,7 @@ def tiezheng() -> None:
 @tiezheng.command("version")
 def version() -> None:
     """Print the program's version."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    try:
-        say(f"tiezheng {installed('tiezheng')}")
-    except PackageNotFoundError:
-        say("tiezheng (not installed)")
+    say(_version())
 
 
 @tiezheng.command("exit-codes")
@@ -85,7 +103,18 @@ def main() -> None:
     if not __debug__:
         note("error: tiezheng refuses to run with python -O: its assertions guard the ledger")
         sys.exit(int(Exit.USAGE))
-    tiezheng(prog_name="tiezheng")
+    try:
+        ended = tiezheng(prog_name="tiezheng", standalone_mode=False)
+    except click.ClickException as error:  # what the parser refuses
+        if "--json" in sys.argv:
+            report_error(CommandError(Exit.USAGE, error.format_message()), as_json=True)
+        else:
+            error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        note("interrupted")
+        sys.exit(int(Exit.INTERRUPTED))
+    sys.exit(ended if isinstance(ended, int) else int(Exit.OK))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ from ledger.errors import LedgerError
 from ledger.store_chain import ChainStore
 from ledger.store_derived import DerivedStore
 from node.config import NodeConfig, load_config
-from node.errors import NodeError
+from node.errors import ConfigError, NodeError
 from node.start import CHAIN, DERIVED
-from scripts.exit_codes import CommandError, Exit
+from scripts.exit_codes import CommandError, Exit, exit_for
 from scripts.output import command_errors, emit_json, json_option, note, say
 
 
@@ -62,17 +62,17 @@ def fsck(config: Path, no_derived: bool, as_json: bool) -> None:
 
 
 def run_fsck(config_path: Path, *, derived: bool) -> dict[str, Any]:
-    """Audit a node's stores; return the document that `--json` prints. Raises CommandError (UNREADABLE, CONFLICT)."""
+    """Audit a node's stores; return the document that `--json` prints. Raises CommandError (UNREADABLE, CONFLICT, …)."""
     try:
         config = load_config(config_path)
         store = ChainStore.open(config.data_path / CHAIN, node_id=config.node_id)
     except (LedgerError, NodeError) as error:
-        exit_code = Exit.CONFLICT if "LOCK" in error.code else Exit.UNREADABLE
-        hint = (
-            "stop the node first"
-            if exit_code is Exit.CONFLICT
-            else "the way back is a new node id by governance"
-        )
+        exit_code = Exit.CONFLICT if "LOCK" in error.code else exit_for(error, Exit.UNREADABLE)
+        hint = "the way back is a new node id by governance"
+        if exit_code is Exit.CONFLICT:
+            hint = "stop the node first"
+        elif isinstance(error, ConfigError):
+            hint = "name the node's TOML file, as `tiezheng node run --config` takes it"
         raise CommandError(exit_code, error.message, code=error.code, hint=hint) from error
     try:
         tree = _open_derived(config, store) if derived else None

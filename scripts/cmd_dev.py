@@ -86,6 +86,7 @@ def _start(network: DevNetwork, steps: _Steps, started: list[str], *, new: bool,
     steps.done("folder", f"{network.folder}  {'new' if new else 'reused'}")
     steps.done("keys", f"{institutions} institutions, TLS certificates pinned" if new else "reused")
     steps.done("genesis", f"chain {network.chain_id}, policy {_policy_words(network)}")
+    devnet.check_ports(network)
     started += devnet.start_processes(network, [*voters, *observers])
     devnet.wait_ready(network, voters)
     steps.done("nodes", f"{' '.join(voters)} (voting)")
@@ -198,14 +199,26 @@ def _report(result: dict[str, str], *, as_json: bool) -> None:
 def reset(data: Path, yes: bool, as_json: bool) -> None:
     """Stop the network and remove its folder, keys and chain included."""
     network = load(data)  # refuses a folder that holds no network of ours
-    if not yes and not as_json:
-        click.confirm(f"Remove {network.folder} with its chain and keys?", abort=True, err=True)
+    if not yes:
+        _ask_to_remove(network.folder, as_json=as_json)
     devnet.stop_processes(network, reversed(devnet.names(network)))
     shutil.rmtree(network.folder)
     if as_json:
         emit_json("tiezheng.reset/1", {"removed": str(network.folder)})
     else:
         say(f"removed {network.folder}")
+
+
+def _ask_to_remove(folder: Path, *, as_json: bool) -> None:
+    """Return when a person says yes; CommandError for everything else, silence and scripts included."""
+    if as_json:
+        raise CommandError(Exit.USAGE, "with --json nobody is asked", hint="say --yes to remove the folder")
+    try:
+        agreed = click.confirm(f"Remove {folder} with its chain and keys?", err=True)
+    except click.Abort:  # nobody there to answer
+        agreed = False
+    if not agreed:
+        raise CommandError(Exit.FAILURE, "nothing was removed", hint="answer y, or say --yes")
 
 
 @dev.group()

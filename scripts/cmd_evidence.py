@@ -105,14 +105,20 @@ def submit(
 
 def _commitment(file: Path | None, digest: str | None, *, salted: bool) -> bytes:
     if (file is None) == (digest is None):
-        raise CommandError(Exit.USAGE, "give a FILE or --digest, one of them")
+        raise CommandError(
+            Exit.USAGE, "give a FILE or --digest, one of them", hint="tiezheng submit FILE --wait 10"
+        )
     if digest is not None:
         if not _HEX64.fullmatch(digest):
             raise CommandError(Exit.USAGE, "--digest: 64 lower-case hex digits are needed")
         return bytes.fromhex(digest)
     assert file is not None
     if not file.is_file():
-        raise CommandError(Exit.NOT_FOUND, f"{file} is not a file")
+        raise CommandError(
+            Exit.NOT_FOUND,
+            f"{file} is not a file",
+            hint="only a single file has a digest; pack a folder first",
+        )
     if salted:
         make_salt(file)
     return commitment_of(file, salted=salted)
@@ -165,7 +171,7 @@ def proof(
 ) -> None:
     """Fetch the receipt (a .tlog-proof file) of a record, waiting until it is final.
 
-    Example: tiezheng proof 01J… -o receipt.tlog-proof
+    Example: tiezheng proof r43 -o receipt.tlog-proof
     """
     base, key = gateway_of(data, gateway_url, api_key_file)
     record = wait_for_state(base, key, record_id, {"final", "failed"}, wait)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from scripts.exit_codes import CommandError, Exit
+from scripts.exit_codes import CommandError, Exit, exit_for
 from scripts.output import command_errors, emit_json, json_option, note, say
 
 _CALLER = re.compile(r"[a-z0-9-]{1,32}")
@@ -95,7 +95,7 @@ def gateway_key_new(caller: str, config: Path, sources: tuple[str, ...], out: Pa
     try:
         settings = load_config(config)
     except GatewayError as error:
-        raise CommandError(Exit.UNREADABLE, error.message, code=error.code) from error
+        raise CommandError(exit_for(error, Exit.UNREADABLE), error.message, code=error.code) from error
     keys = settings.path(settings.api_keys)
     present = keys.read_text(encoding="utf-8") if keys.exists() else ""
     if f"[keys.{caller}]" in present.splitlines():

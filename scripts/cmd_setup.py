@@ -11,32 +11,52 @@ Refuses: writing over a file that exists.
 
 import base64
 import hashlib
+import re
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 
+from gateway.errors import GatewayError
 from ledger.body import parse_body
 from ledger.errors import LedgerError
 from ledger.governance import State, genesis_state, policy_text
+from ledger.names import INSTITUTION, KEY_ID
 from node.config import load_config
 from node.errors import NodeError
 from node.keys import Purpose, SigningKey, load_key, new_signing_key, save_key, write_secret
 from node.start import init_node
 from node.tls_certs import new_identity, pem_to_der
-from scripts.exit_codes import CommandError, Exit
+from scripts.exit_codes import CommandError, Exit, exit_for
 from scripts.genesis_plan import make_genesis
 from scripts.output import command_errors, emit_json, json_option, note, say
 from scripts.public_files import key_document, write_public
 
 _TLS_DAYS = 825
+_NODE_NAME = re.compile(r"[a-z0-9-]{1,23}")  # its longest key id, NAME-cosigner, has at most 32 characters
+_EXITS = {
+    "E_KEY_FILE_MODE": Exit.NOT_ALLOWED,
+    "E_KEY_FILE_FORMAT": Exit.UNREADABLE,
+    "E_CONFIG_UNREADABLE": Exit.UNREADABLE,
+}
+_HINTS = {
+    "E_KEY_FILE_EXISTS": "keys are never written over; name another file, or another folder",
+    "E_STORE_EXISTS": "a node's folder is made once; `tiezheng node run` starts what is there",
+    "E_DATABASE_EXISTS": "a gateway's database is made once; `tiezheng gateway run` starts what is there",
+}
 
 
-def _guard(error: Exception) -> CommandError:
-    code = str(getattr(error, "code", ""))
-    exit_code = Exit.CONFLICT if code.endswith("_EXISTS") else Exit.FAILURE
-    return CommandError(exit_code, str(getattr(error, "message", error)), code=code)
+def _guard(error: NodeError | LedgerError | GatewayError) -> CommandError:
+    exit_code = exit_for(error, _EXITS.get(error.code, Exit.FAILURE))
+    if error.code.endswith("_EXISTS"):
+        exit_code = Exit.CONFLICT
+    return CommandError(exit_code, error.message, code=error.code, hint=_HINTS.get(error.code, ""))
+
+
+def _check_name(what: str, name: str, rule: re.Pattern[str]) -> None:
+    if not rule.fullmatch(name):
+        raise CommandError(Exit.USAGE, f"{what} {name!r} does not match {rule.pattern}")
 
 
 @click.group()
@@ -60,6 +80,8 @@ def init_identity(name: str, institution: str, role: str, out: Path, as_json: bo
 
     Example: tiezheng init identity market-1 --institution MARKET --out ./market-1
     """
+    _check_name("NAME", name, _NODE_NAME)
+    _check_name("--institution", institution, INSTITUTION)
     public = out / f"{name}.json"
     if public.exists():
         raise CommandError(
@@ -79,7 +101,7 @@ def init_identity(name: str, institution: str, role: str, out: Path, as_json: bo
                 document[f"{purpose}_key"] = key_document(key)
         write_secret(out / "keys/tls.key", tls.key_pem)
         (out / "keys/tls.crt").write_bytes(tls.cert_pem)
-    except (NodeError, LedgerError, OSError) as error:
+    except (NodeError, LedgerError) as error:
         raise _guard(error) from error
     kind = "submitter" if role == "submitter" else "node"
     fingerprint = write_public(public, f"tiezheng.{kind}/1", document)
@@ -120,13 +142,13 @@ def init_node_command(config_path: Path, as_json: bool) -> None:
 def init_gateway_command(config_path: Path, as_json: bool) -> None:
     """Make the database of the gateway that the configuration describes. Once."""
     from gateway.app import init_gateway
-    from gateway.errors import GatewayError
 
     try:
         database = init_gateway(config_path)
     except GatewayError as error:
         raise _guard(error) from error
-    document = {"database": str(database), "next": f"tiezheng gateway run --config {config_path}"}
+    first_key = f"tiezheng gateway key-new NAME --config {config_path} --source SOURCE --out NAME.key"
+    document = {"database": str(database), "next": first_key}
     _report(as_json, "tiezheng.init-gateway/1", document)
 
 
@@ -146,9 +168,10 @@ def key_new(purpose: str, key_id: str, out: Path, as_json: bool) -> None:
 
     Example: tiezheng key new governance --id broker-gov --out broker-gov.key
     """
+    _check_name("--id", key_id, KEY_ID)
     try:
         made = _new_key(out, Purpose(purpose), key_id)
-    except (NodeError, LedgerError, OSError) as error:
+    except (NodeError, LedgerError) as error:
         raise _guard(error) from error
     public = out.with_suffix(".pub.json")
     fingerprint = write_public(public, "tiezheng.key/1", {"purpose": purpose, **key_document(made)})
@@ -163,7 +186,7 @@ def key_show(file: Path, as_json: bool) -> None:
     """Show the public half of a key file."""
     try:
         shown = load_key(file)
-    except (NodeError, LedgerError, OSError) as error:
+    except (NodeError, LedgerError) as error:
         raise _guard(error) from error
     fingerprint = hashlib.sha256(shown.public).hexdigest()
     document = {"purpose": shown.purpose.value, **key_document(shown), "sha256": fingerprint}
@@ -182,7 +205,7 @@ def genesis() -> None:
 @json_option
 @command_errors
 def genesis_create(plan: Path, out: Path, policy: Path, as_json: bool) -> None:
-    """Make the genesis body and the trust file from a plan (scripts/genesis_plan.py shows one).
+    """Make the genesis body and the trust file from a plan (docs/operating/setup.md shows one).
 
     Example: tiezheng genesis create plan.toml --out genesis.bin --policy policy.txt
     """
@@ -204,11 +227,13 @@ def genesis_create(plan: Path, out: Path, policy: Path, as_json: bool) -> None:
 @command_errors
 def genesis_show(file: Path, as_json: bool) -> None:
     """Show what a genesis body says."""
+    body = file.read_bytes()
     try:
-        body = file.read_bytes()
         state = genesis_state(parse_body(body))
-    except (LedgerError, OSError) as error:
-        raise CommandError(Exit.UNREADABLE, f"{file}: {error}") from error
+    except LedgerError as error:
+        raise CommandError(
+            Exit.UNREADABLE, f"{file} is no genesis body: {error.message}", code=error.code
+        ) from error
     _report(as_json, "tiezheng.genesis/1", _facts(body, state))
 
 

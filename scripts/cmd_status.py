@@ -4,7 +4,8 @@ Why: one screen must answer who leads, who lags, who has stopped co-signing and 
 made now would become final. Each node is asked at its own read door; a node that does not answer is a row, not an
 error.
 
-Exit codes: 0 healthy, 7 when a node is down, halted or behind, or no final checkpoint is known, 3 when nobody answers.
+Exit codes: 0 healthy, 7 when a node or the gateway is down, halted or behind, or no final checkpoint is known, 3 when
+no node answers.
 
 Refuses: to aggregate what nodes claim into proof. This is a view for operators; proofs are checked by `verify`.
 """
@@ -73,20 +74,22 @@ def gather(targets: list[tuple[str, str]], network: DevNetwork | None = None) ->
     ]
     alive = [a for a in answers if a]
     final = max(alive, key=lambda a: int(a["final_size"]), default=None)
-    leaders = sorted({row["node"] for row in rows if row["role"] == "leader"})
+    leader = _leader(alive)
+    gateway = _gateway(network)
     return {
         "chain_id": alive[0]["chain_id"] if alive else "",
         "height": best,
         "tree_size": max((int(a["tree_size"]) for a in alive), default=0),
         "final_height": int(final["final_height"]) if final else 0,
         "final_size": int(final["final_size"]) if final else 0,
-        "leader": leaders[0] if len(leaders) == 1 else "",
+        "leader": leader,
         "term": max((int(a["term"]) for a in alive), default=0),
-        "healthy": bool(leaders)
+        "healthy": (bool(leader) or all(row["role"] == "observer" for row in rows))
         and all(row["healthy"] for row in rows)
-        and bool(final and int(final["final_size"])),
+        and bool(final and int(final["final_size"]))
+        and (gateway is None or bool(gateway["ready"])),
         "nodes": rows,
-        "gateway": _gateway(network),
+        "gateway": gateway,
     }
 
 
@@ -97,6 +100,13 @@ def _ask(url: str) -> dict[str, Any] | None:
     except CommandError:
         return None
     return document if answer.status == 200 and isinstance(document, dict) else None
+
+
+def _leader(alive: list[dict[str, Any]]) -> str:
+    """Return who says he leads, else whom those asked follow; "" when they disagree or nobody knows one."""
+    claims = {str(a["node_id"]) for a in alive if a["role"] == "leader"}
+    known = claims or {str(a["leader"]) for a in alive if a["leader"]}
+    return known.pop() if len(known) == 1 else ""
 
 
 def _newest_cosignatures(answers: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:
@@ -187,4 +197,6 @@ def render(view: dict[str, Any]) -> str:
     for row in view["nodes"]:
         if row["reason"]:
             text += f"\n! {row['node']}: {row['reason']}"
+    if gateway is not None and not (gateway["reachable"] and all(row["reachable"] for row in view["nodes"])):
+        text += "\n  way out: `tiezheng dev up --detach` starts what does not run"
     return text

@@ -23,7 +23,7 @@ from ledger.policy import Policy
 from ledger.receipt import VerifiedReceipt, verify_receipt
 from ledger.tlogproof import PROOF_BYTES_MAX
 from ledger.trust import TrustFile, parse_trust
-from scripts.exit_codes import MEANING, CommandError, Exit
+from scripts.exit_codes import MEANING, CommandError, Exit, exit_for
 from scripts.opening import commitment_of, salt_path
 from scripts.output import command_errors, emit_json, json_option, say, table
 
@@ -59,7 +59,8 @@ def verify(file: Path, policy: Path, digest: str | None, original: Path | None, 
         trust = parse_trust(trust_bytes)
         verified = verify_receipt(receipt, trust, commitment)
     except LedgerError as error:
-        raise _refusal(error, "receipt" if trust else "trust file", as_json=as_json) from error
+        hint = _way_out(error, trust, original)
+        raise _refusal(error, "receipt" if trust else "trust file", hint, as_json=as_json) from error
     if as_json:
         emit_json("tiezheng.verify/1", _document(verified, trust, commitment, how))
         return
@@ -88,20 +89,42 @@ def _read(path: Path, what: str) -> bytes:
         with path.open("rb") as source:
             return source.read(_FILE_BYTES_MAX)
     except OSError as error:
-        raise CommandError(Exit.NOT_FOUND, f"{what} {path} cannot be read: {error.strerror}") from error
+        exit_code = exit_for(error)
+        hint = (
+            "nothing was checked; look at the path" if exit_code is Exit.NOT_FOUND else "nothing was checked"
+        )
+        raise CommandError(exit_code, f"{what} {path} cannot be read: {error.strerror}", hint=hint) from error
 
 
-def _refusal(error: LedgerError, what: str, *, as_json: bool) -> CommandError:
-    """Say the verdict and return the error that ends the command."""
-    exit_code = Exit.UNREADABLE
+def _exit_of(error: LedgerError) -> Exit:
     if isinstance(error, ReceiptMismatchError):
-        exit_code = Exit.CONTENT_DIFFERS
-    elif isinstance(error, ReceiptTrustError):
-        exit_code = Exit.TRUST_NOT_MET
+        return Exit.CONTENT_DIFFERS
+    if isinstance(error, ReceiptTrustError):
+        return Exit.TRUST_NOT_MET
+    return Exit.UNREADABLE
+
+
+def _way_out(error: LedgerError, trust: TrustFile | None, original: Path | None) -> str:
+    """Return what an honest reader should look at before he believes the refusal."""
+    exit_code = _exit_of(error)
+    if exit_code is Exit.CONTENT_DIFFERS:
+        if original is not None and not salt_path(original).exists():
+            return f"{salt_path(original)} is not there: if the original was salted, put its salt beside it"
+        return "is it the very file, never opened and saved again, with its own salt?"
+    if exit_code is Exit.TRUST_NOT_MET:
+        return "is it the trust file of this ledger and of that time?"
+    if trust is None:
+        return "is it a trust file, as an institution published it?"
+    return "is it a receipt, unchanged on its way (a mail program may change line ends)?"
+
+
+def _refusal(error: LedgerError, what: str, hint: str, *, as_json: bool) -> CommandError:
+    """Say the verdict and return the error that ends the command."""
+    exit_code = _exit_of(error)
     if not as_json:
         english, chinese = MEANING[exit_code]
         say(f"NOT VALID 核验不通过: {english} / {chinese} (exit code {int(exit_code)})")
-    return CommandError(exit_code, f"{what}: {error.message}", code=error.code)
+    return CommandError(exit_code, f"{what}: {error.message}", code=error.code, hint=hint)
 
 
 def _rows(verified: VerifiedReceipt, trust: TrustFile, commitment: bytes, how: str) -> list[tuple[str, str]]:

@@ -97,7 +97,7 @@ def save(network: DevNetwork) -> None:
 
 
 def load(folder: Path | None) -> DevNetwork:
-    """Return the network of a folder (default `./tiezheng-dev`); CommandError (NOT_FOUND) when there is none."""
+    """Return the network of a folder (default `./tiezheng-dev`); CommandError (NOT_FOUND, NOT_ALLOWED) when it has none."""
     root = (folder or DEFAULT_FOLDER).absolute()
     try:
         document = json.loads((root / INDEX_NAME).read_text(encoding="utf-8"))
@@ -125,6 +125,10 @@ def load(folder: Path | None) -> DevNetwork:
                 for n in document["nodes"]
             ),
         )
+    except PermissionError as error:
+        raise CommandError(
+            Exit.NOT_ALLOWED, f"{root} may not be read", hint="run it as the user who made the network"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CommandError(
             Exit.NOT_FOUND,

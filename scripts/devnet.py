@@ -20,7 +20,7 @@ from gateway.app import init_gateway
 from scripts import processes
 from scripts.devfolder import DevNetwork, NodePlace, load, save
 from scripts.exit_codes import CommandError, Exit
-from scripts.network import build_network
+from scripts.network import NODES, build_network
 from scripts.output import note
 from scripts.sample_records import write_samples
 from scripts.web import expect, read_key_file, request
@@ -32,21 +32,25 @@ _SAMPLES_TIMEOUT_S = 60.0
 _NODE_DOORS = 5
 _GATEWAY_OFFSETS = (80, 84)
 _PORT_MAX = 65_400
+_WORDS_MAX = 400
 
 
 def create(folder: Path, port_base: int) -> DevNetwork:
     """Make keys, genesis, trust file and configurations below `folder` and return the network (nothing runs yet).
 
-    Raises CommandError (CONFLICT) when the folder holds something else.
+    Raises CommandError (CONFLICT) when the folder holds something else or a port is taken; then nothing was made.
     """
     if not 1024 <= port_base <= _PORT_MAX:
         raise CommandError(Exit.USAGE, f"--port-base must be between 1024 and {_PORT_MAX}")
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CommandError(
             Exit.CONFLICT,
-            f"{folder} is not empty and holds no development network",
+            f"{folder} is no empty folder and holds no development network",
             hint="name another folder with --data, or remove it yourself if it is a leftover",
         )
+    _check_ports(
+        [p for place in (*range(len(NODES)), None) for p in _ports(port_base, place)], "a new network"
+    )
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     built = build_network(folder, port_base)
@@ -95,18 +99,33 @@ def start_processes(network: DevNetwork, wanted: Iterable[str]) -> list[str]:
     for name in wanted:
         if processes.running_pid(network.pid_file(name)) is not None:
             continue
-        _check_ports(network, name)
+        _check_ports(_ports_of(network, name), name)
         processes.start(process_of(network, name))
         started.append(name)
     return started
 
 
-def _check_ports(network: DevNetwork, name: str) -> None:
-    if name == GATEWAY:
-        ports = [network.port_base + offset for offset in _GATEWAY_OFFSETS]
-    else:
-        first = network.port_base + 10 * [n.name for n in network.nodes].index(name)
-        ports = list(range(first, first + _NODE_DOORS))
+def check_ports(network: DevNetwork) -> None:
+    """Raise CommandError (CONFLICT) when a port of a process that does not run yet is taken: before any is started."""
+    for name in names(network):
+        if processes.running_pid(network.pid_file(name)) is None:
+            _check_ports(_ports_of(network, name), name)
+
+
+def _ports_of(network: DevNetwork, name: str) -> list[int]:
+    place = None if name == GATEWAY else [n.name for n in network.nodes].index(name)
+    return _ports(network.port_base, place)
+
+
+def _ports(port_base: int, place: int | None) -> list[int]:
+    """Return the ports of the node at `place` in the order of the nodes, of the gateway when `place` is None."""
+    if place is None:
+        return [port_base + offset for offset in _GATEWAY_OFFSETS]
+    first = port_base + 10 * place
+    return list(range(first, first + _NODE_DOORS))
+
+
+def _check_ports(ports: Iterable[int], name: str) -> None:
     for port in ports:
         owner = processes.port_owner(port)
         if owner is not None:
@@ -126,7 +145,7 @@ def wait_ready(network: DevNetwork, wanted: Iterable[str], timeout_s: float = _R
     deadline = time.monotonic() + timeout_s
     for name in wanted:
         url = network.gateway_ops_url if name == GATEWAY else network.node(name).ops_url
-        while not _ready(url):
+        while (missing := _not_ready(url)) is not None:
             if processes.wait_gone(network.pid_file(name), 0):
                 raise CommandError(
                     Exit.NODE_HALTED,
@@ -137,17 +156,21 @@ def wait_ready(network: DevNetwork, wanted: Iterable[str], timeout_s: float = _R
             if time.monotonic() > deadline:
                 raise CommandError(
                     Exit.OUTCOME_UNKNOWN,
-                    f"{name} is not ready after {timeout_s:g} s",
-                    hint=f"`tiezheng status` shows the others; its telemetry is in {network.log_file(name)}",
+                    f"{name} runs but is not ready after {timeout_s:g} s: {missing}",
+                    hint="a node is useful only while a majority runs: `tiezheng status` shows who does, "
+                    f"`tiezheng dev up` starts the rest; its telemetry is in {network.log_file(name)}",
                 )
             time.sleep(0.05)
 
 
-def _ready(ops_url: str) -> bool:
+def _not_ready(ops_url: str) -> str | None:
+    """Return None when the process is useful, else what its ops door says is missing, in one line."""
     try:
-        return request(f"{ops_url}/readyz", timeout_s=2.0).status == 200
-    except CommandError:
-        return False
+        answer = request(f"{ops_url}/readyz", timeout_s=2.0)
+    except CommandError as error:
+        return error.message
+    words = answer.body.decode("utf-8", errors="replace")
+    return None if answer.status == 200 else "; ".join(words.splitlines())[:_WORDS_MAX]
 
 
 def stop_processes(network: DevNetwork, wanted: Iterable[str]) -> dict[str, str]:

@@ -77,6 +77,21 @@ class CommandError(Exception):
         self.code = code
 
 
+def exit_for(error: BaseException, default: Exit = Exit.FAILURE) -> Exit:
+    """Return the exit code for an error of the file system, be it `error` itself or what it was raised from.
+
+    `default` is for everything else.
+    """
+    for one in (error, error.__cause__):
+        if isinstance(one, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+            return Exit.NOT_FOUND
+        if isinstance(one, PermissionError):
+            return Exit.NOT_ALLOWED
+        if isinstance(one, FileExistsError):
+            return Exit.CONFLICT
+    return default
+
+
 def exit_code_table() -> str:
     """Return the table of docs/exit-codes.md as Markdown."""
     rows = ["| code | name | meaning | 含义 |", "|---|---|---|---|"]

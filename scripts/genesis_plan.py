@@ -44,7 +44,7 @@ from ledger.governance import (
     genesis_state,
     new_genesis_content,
 )
-from scripts.exit_codes import CommandError, Exit
+from scripts.exit_codes import CommandError, Exit, exit_for
 
 _PLAN_KEYS = {"chain_name", "quorum", "f", "nodes", "submitters", "institutions"}
 _INSTITUTION_KEYS = {"id", "name", "uscc", "role", "governance_key"}
@@ -58,7 +58,9 @@ def make_genesis(plan_path: Path, time_ms: int) -> tuple[bytes, State]:
     try:
         plan = tomllib.loads(plan_path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CommandError(Exit.UNREADABLE, f"{plan_path} cannot be read: {error}") from error
+        raise CommandError(
+            exit_for(error, Exit.UNREADABLE), f"{plan_path} cannot be read: {error}"
+        ) from error
     _only(plan, _PLAN_KEYS, str(plan_path))
     folder = plan_path.parent
     try:
@@ -97,7 +99,7 @@ def _public(path: Path, kind: str) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CommandError(Exit.UNREADABLE, f"{path} cannot be read: {error}") from error
+        raise CommandError(exit_for(error, Exit.UNREADABLE), f"{path} cannot be read: {error}") from error
     if not isinstance(document, dict) or document.get("schema") != f"tiezheng.{kind}/1":
         raise CommandError(
             Exit.UNREADABLE,

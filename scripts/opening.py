@@ -14,7 +14,7 @@ import os
 import secrets
 from pathlib import Path
 
-from scripts.exit_codes import CommandError, Exit
+from scripts.exit_codes import CommandError, Exit, exit_for
 
 SALT_BYTES = 32
 _CHUNK_BYTES = 1 << 20
@@ -43,7 +43,7 @@ def commitment_of(original: Path, *, salted: bool | None = None) -> bytes:
     """Return the 32-byte commitment of a file.
 
     `salted`: True demands the salt file, False ignores it, None uses it when it is there.
-    Raises CommandError (NOT_FOUND, UNREADABLE).
+    Raises CommandError (NOT_FOUND, NOT_ALLOWED, UNREADABLE).
     """
     path = salt_path(original)
     use = path.exists() if salted is None else salted
@@ -53,7 +53,7 @@ def commitment_of(original: Path, *, salted: bool | None = None) -> bytes:
             while chunk := source.read(_CHUNK_BYTES):
                 digest.update(chunk)
     except OSError as error:
-        raise CommandError(Exit.NOT_FOUND, f"{original} cannot be read: {error.strerror}") from error
+        raise CommandError(exit_for(error), f"{original} cannot be read: {error.strerror}") from error
     return digest.digest()
 
 
@@ -61,10 +61,12 @@ def _read_salt(path: Path) -> bytes:
     try:
         salt = path.read_bytes()
     except OSError as error:
+        lost = "without its salt a salted commitment cannot be recomputed; look for it in the backup of the original"
+        exit_code = exit_for(error)
         raise CommandError(
-            Exit.NOT_FOUND,
+            exit_code,
             f"the salt file {path} cannot be read: {error.strerror}",
-            hint="without its salt a salted commitment cannot be recomputed; look for it in the backup of the original",
+            hint=lost if exit_code is Exit.NOT_FOUND else "run it as the user to whom the file belongs",
         ) from error
     if len(salt) != SALT_BYTES:
         raise CommandError(Exit.UNREADABLE, f"the salt file {path} has {len(salt)} bytes, not {SALT_BYTES}")

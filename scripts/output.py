@@ -16,10 +16,16 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from scripts.exit_codes import CommandError, Exit
+from scripts.exit_codes import CommandError, Exit, exit_for
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_FILE_HINTS = {
+    Exit.NOT_FOUND: "look at the path: every folder in it must exist, and be a folder",
+    Exit.NOT_ALLOWED: "run it as the user to whom the files belong, or name another place",
+    Exit.CONFLICT: "nothing is written over; name another place",
+}
 
 
 def json_option(function: Callable[P, R]) -> Callable[P, R]:
@@ -81,8 +87,19 @@ def report_error(error: CommandError, *, as_json: bool) -> None:
         note(f"  way out: {error.hint}")
 
 
+def file_error(error: OSError) -> CommandError:
+    """Return what an error of the file system means to the person at the command line."""
+    exit_code = exit_for(error)
+    words = error.strerror or str(error)
+    message = f"{error.filename}: {words}" if error.filename else words
+    return CommandError(exit_code, message, hint=_FILE_HINTS.get(exit_code, ""))
+
+
 def command_errors(function: Callable[P, R]) -> Callable[P, R]:
-    """Turn `CommandError` and interruption into messages and exit codes; wraps a click command's body."""
+    """Turn `CommandError`, errors of the file system and interruption into messages and exit codes.
+
+    Wraps a click command's body. Every other exception is a fault of ours and keeps its traceback.
+    """
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -97,5 +114,9 @@ def command_errors(function: Callable[P, R]) -> Callable[P, R]:
         except BrokenPipeError:
             sys.stderr.close()
             sys.exit(int(Exit.FAILURE))
+        except OSError as error:
+            told = file_error(error)
+            report_error(told, as_json=bool(kwargs.get("as_json")))
+            sys.exit(int(told.exit_code))
 
     return wrapped

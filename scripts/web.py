@@ -13,15 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.exit_codes import CommandError, Exit
+from scripts.exit_codes import CommandError, Exit, exit_for
 
 _ANSWER_MAX_BYTES = 32 << 20
+_FIELDS_MAX = 5  # wrong fields named in one message
 
 _EXIT_BY_STATUS = {
+    400: Exit.USAGE,
     401: Exit.NOT_ALLOWED,
     403: Exit.NOT_ALLOWED,
     404: Exit.NOT_FOUND,
     409: Exit.CONFLICT,
+    422: Exit.USAGE,
     429: Exit.DEGRADED,
     503: Exit.DEGRADED,
 }
@@ -105,9 +108,13 @@ def expect(answer: Answer, *good: int) -> Answer:
     if not isinstance(problem, dict):
         problem = {}
     words = str(problem.get("detail") or problem.get("title") or f"HTTP status {answer.status}")
-    raise CommandError(
-        exit_code, words, hint=str(problem.get("hint") or ""), code=str(problem.get("code") or "")
-    )
+    hint = str(problem.get("hint") or "")
+    fields = problem.get("errors")
+    wrong = [one for one in fields if isinstance(one, dict)] if isinstance(fields, list) else []
+    if wrong:  # the hint of such a problem points at this list, which people see here
+        words += ": " + "; ".join(f"{one.get('path')}: {one.get('message')}" for one in wrong[:_FIELDS_MAX])
+        hint = ""
+    raise CommandError(exit_code, words, hint=hint, code=str(problem.get("code") or ""))
 
 
 def read_key_file(path: Path) -> str:
@@ -116,7 +123,9 @@ def read_key_file(path: Path) -> str:
         mode = path.stat().st_mode
         text = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(Exit.NOT_FOUND, f"the API key file {path} cannot be read: {error}") from error
+        raise CommandError(
+            exit_for(error, Exit.UNREADABLE), f"the API key file {path} cannot be read: {error}"
+        ) from error
     if mode & 0o077:
         raise CommandError(
             Exit.NOT_ALLOWED, f"the API key file {path} may be read by others", hint=f"chmod 600 {path}"

@@ -42,3 +42,11 @@ def test_a_damaged_store_is_not_called_sound(tmp_path: Path) -> None:
     result = CliRunner().invoke(tiezheng, ["chain", "fsck", "--config", str(network.nodes[0].config)])
     assert result.exit_code in {12, 13}
     assert {f.name: f.read_bytes() for f in chain.glob("*.log")} == before
+
+
+def test_a_missing_configuration_is_no_lost_node(tmp_path: Path) -> None:
+    """A mistyped path is exit code 4, and nobody is told to give a healthy node up."""
+    result = CliRunner().invoke(tiezheng, ["chain", "fsck", "--config", str(tmp_path / "none.toml")])
+    assert result.exit_code == 4
+    assert "TOML" in result.stderr
+    assert "governance" not in result.stderr

@@ -62,3 +62,24 @@ def test_an_unknown_process_is_not_found(tmp_path: Path) -> None:
     result = CliRunner().invoke(tiezheng, ["dev", "stop", "broker-9", "--data", str(tmp_path / "net")])
     assert result.exit_code == 4
     assert "market-1" in result.stderr
+
+
+def test_reset_removes_nothing_that_nobody_agreed_to(tmp_path: Path) -> None:
+    """A script without --yes and a terminal that has gone away are no consent."""
+    devnet.create(tmp_path / "net", free_port_base())
+    for arguments, code in ((["--json"], 2), ([], 1)):
+        result = CliRunner().invoke(
+            tiezheng, ["dev", "reset", *arguments, "--data", str(tmp_path / "net")], input=""
+        )
+        assert result.exit_code == code
+        assert "--yes" in result.output
+        assert (tmp_path / "net/genesis.bin").exists()
+
+
+def test_a_file_is_no_folder_for_a_network(tmp_path: Path) -> None:
+    """A sentence, and the file stays as it was."""
+    (tmp_path / "notes").write_text("mine", encoding="utf-8")
+    result = CliRunner().invoke(tiezheng, ["dev", "up", "--detach", "--data", str(tmp_path / "notes")])
+    assert result.exit_code == 6
+    assert "--data" in result.stderr
+    assert (tmp_path / "notes").read_text(encoding="utf-8") == "mine"

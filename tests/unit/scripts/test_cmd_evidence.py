@@ -109,3 +109,14 @@ def test_a_record_that_stays_pending_is_exit_code_8(tmp_path: Path) -> None:
 def test_a_wrong_command_line_is_exit_code_2(arguments: list[str]) -> None:
     """Nothing is sent when it is not clear what was meant."""
     assert CliRunner().invoke(tiezheng, arguments).exit_code == 2
+
+
+def test_a_receipt_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    """The place is named; there is no traceback."""
+    out = tmp_path / "none" / "r.tlog-proof"
+    with little_server(_gateway()) as server:
+        key = str(_key(tmp_path))
+        arguments = ["proof", "r1", "-o", str(out), "--gateway", server.url, "--api-key-file", key]
+        result = CliRunner().invoke(tiezheng, arguments)
+    assert result.exit_code == 4
+    assert str(out) in result.stderr

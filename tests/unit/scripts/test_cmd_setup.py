@@ -115,3 +115,34 @@ def test_a_gateways_database_is_made_once(tmp_path: Path) -> None:
     assert _run("init", "gateway", "--config", network.gateway_config)["exit"] == 6
     (network.gateway_config.parent / "gateway.db").unlink()
     assert _run("init", "gateway", "--config", network.gateway_config)["exit"] == 0
+
+
+def test_names_that_governance_would_refuse_end_before_keys_are_made(tmp_path: Path) -> None:
+    """Exit code 2 and the rule; nothing is left behind."""
+    for argv in (
+        ("key", "new", "governance", "--id", "X_gov", "--out", tmp_path / "x.key"),
+        ("init", "identity", "Broker_1", "--institution", "BROKER", "--out", tmp_path / "x"),
+        ("init", "identity", "broker-1", "--institution", "broker", "--out", tmp_path / "x"),
+        ("init", "identity", "a" * 24, "--institution", "BROKER", "--out", tmp_path / "x"),
+    ):
+        refused = _run(*argv)
+        assert (refused["exit"], "does not match" in str(refused["message"])) == (2, True), argv
+    assert not list(tmp_path.iterdir())
+    assert _run("init", "identity", "a" * 23, "--institution", "BROKER", "--out", tmp_path / "x")["exit"] == 0
+
+
+def test_files_that_are_not_there_are_exit_code_4(tmp_path: Path) -> None:
+    """A wrong path is not a wrong file."""
+    missing = tmp_path / "none"
+    for argv in (
+        ("key", "show", missing),
+        ("genesis", "show", missing),
+        ("genesis", "create", missing, "--out", tmp_path / "g", "--policy", tmp_path / "p"),
+        ("init", "node", "--config", missing),
+        ("init", "gateway", "--config", missing),
+    ):
+        assert _run(*argv)["exit"] == 4, argv
+    open_key = tmp_path / "open.key"
+    open_key.write_text("tiezheng-key 1\n", encoding="ascii")
+    open_key.chmod(0o644)
+    assert _run("key", "show", open_key)["exit"] == 5

@@ -2,11 +2,15 @@
 
 import json
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
+from e2e_network import free_port_base
 from little_http import Answer, little_server
 
+from scripts import devnet
 from scripts.cli import tiezheng
 from scripts.cmd_status import gather, render
 
@@ -90,3 +94,32 @@ def test_every_key_is_always_there() -> None:
     down = gather([("x", "http://127.0.0.1:9")])
     assert set(up) - {"schema"} == set(down)
     assert set(up["nodes"][0]) == set(down["nodes"][0])
+
+
+def test_a_follower_knows_the_leader() -> None:
+    """Asking one institution's own node is enough to see a healthy chain."""
+    code, view = _asked(_status(node_id="broker-1", role="follower", leader="market-1"))
+    assert (code, view["leader"]) == (0, "market-1")
+    code, view = _asked(_status(role="follower", leader=""))
+    assert (code, view["leader"]) == (7, "")
+
+
+def test_an_observer_alone_is_judged_by_what_it_promises() -> None:
+    """It knows no leader and needs none."""
+    code, _ = _asked(_status(role="observer", leader=""))
+    assert code == 0
+
+
+def test_a_gateway_that_is_down_is_not_healthy(tmp_path: Path) -> None:
+    """Five processes make the development network; an alarm on the exit code must see all of them."""
+    network = devnet.create(tmp_path / "net", free_port_base())
+
+    def answer(_method: str, path: str, _body: bytes) -> Answer | None:
+        return (200, _status()) if path == "/v1/status" else (200, b"ok") if path == "/readyz" else None
+
+    with little_server(answer) as server:
+        up = gather([("broker-1", server.url)], replace(network, gateway_ops_url=server.url))
+        down = gather([("broker-1", server.url)], network)
+    assert (up["healthy"], down["healthy"]) == (True, False)
+    assert "way out" not in render(up)
+    assert "tiezheng dev up" in render(down)

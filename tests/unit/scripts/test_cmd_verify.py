@@ -181,3 +181,15 @@ def test_the_program_lists_it() -> None:
     """`tiezheng verify --help` explains what the reader brings."""
     result = CliRunner().invoke(tiezheng, ["verify", "--help"])
     assert all(word in result.output for word in ("--policy", "--digest", "--original", "--json"))
+
+
+def test_a_refusal_says_what_to_look_at(court: Path) -> None:
+    """An honest mistake (no salt, an edited copy, another trust file) can be told from a forgery."""
+    (court / "o").write_bytes(b"content")
+    assert "o.salt is not there" in run("--original", "o").stderr
+    (court / "o.salt").write_bytes(bytes(32))
+    assert "with its own salt?" in run("--original", "o").stderr
+    (court / "r").write_bytes(RECEIPT.replace(b"\n", b"\r\n"))
+    assert "line ends" in json.loads(run("--digest", DIGEST, "--json").stdout)["hint"]
+    (court / "p").write_bytes(b"not one")
+    assert "is it a trust file" in run("--digest", DIGEST).stderr

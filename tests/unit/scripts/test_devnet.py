@@ -2,12 +2,14 @@
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from e2e_network import free_port_base
+from little_http import Answer, little_server
 
-from scripts import devfolder, devnet
+from scripts import devfolder, devnet, processes
 from scripts.exit_codes import CommandError, Exit
 
 
@@ -72,3 +74,42 @@ def test_ports_that_cannot_be_are_refused(tmp_path: Path, base: int) -> None:
         devnet.create(tmp_path / "net", base)
     assert caught.value.exit_code == Exit.USAGE
     assert not (tmp_path / "net").exists()
+
+
+def test_a_taken_port_ends_before_a_network_is_made(tmp_path: Path) -> None:
+    """Ports are written into the new files, so other ones must be choosable without removing anything first."""
+    base = free_port_base()
+    with socket.create_server(("127.0.0.1", base + 84)), pytest.raises(CommandError) as caught:
+        devnet.create(tmp_path / "net", base)
+    assert caught.value.exit_code == Exit.CONFLICT
+    assert not (tmp_path / "net").exists()
+
+
+def test_all_ports_are_looked_at_before_anything_starts(tmp_path: Path) -> None:
+    """The gateway starts last; its taken port is no reason to leave four nodes running."""
+    network = devnet.create(tmp_path / "net", free_port_base())
+    devnet.check_ports(network)
+    with socket.create_server(("127.0.0.1", network.port_base + 80)), pytest.raises(CommandError) as caught:
+        devnet.check_ports(network)
+    assert "gateway" in caught.value.message
+
+
+def test_a_process_that_is_not_ready_in_time_says_what_is_missing(tmp_path: Path) -> None:
+    """The words of the ops door reach the person who waits."""
+    network = devnet.create(tmp_path / "net", free_port_base())
+
+    def answer(_method: str, path: str, _body: bytes) -> Answer | None:
+        return (503, b"leader: nobody is known to lead\n") if path == "/readyz" else None
+
+    with little_server(answer) as server:
+        waiting = replace(network, nodes=(replace(network.nodes[0], ops_url=server.url),))
+        me = processes.Managed("x", ("/bin/sleep", "30"), network.pid_file("broker-1"), tmp_path / "log")
+        processes.start(me)
+        try:
+            with pytest.raises(CommandError) as caught:
+                devnet.wait_ready(waiting, ["broker-1"], timeout_s=0.2)
+        finally:
+            processes.stop(me.pid_file)
+    assert caught.value.exit_code == Exit.OUTCOME_UNKNOWN
+    assert "nobody is known to lead" in caught.value.message
+    assert "tiezheng dev up" in caught.value.hint

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from scripts.exit_codes import MEANING, CommandError, Exit, exit_code_table
+from scripts.exit_codes import MEANING, CommandError, Exit, exit_code_table, exit_for
 
 PAGE = Path(__file__).parents[3] / "docs" / "exit-codes.md"
 
@@ -33,3 +33,14 @@ def test_a_command_error_carries_its_parts() -> None:
         "another name",
         "E_X",
     )
+
+
+def test_errors_of_the_file_system_have_codes_of_their_own() -> None:
+    """Also when another room's error was raised from them; everything else gets the caller's default."""
+    assert exit_for(FileNotFoundError()) is Exit.NOT_FOUND
+    assert exit_for(PermissionError()) is Exit.NOT_ALLOWED
+    assert exit_for(FileExistsError()) is Exit.CONFLICT
+    assert exit_for(OSError(), Exit.UNREADABLE) is Exit.UNREADABLE
+    wrapped = ValueError("a room's own error")
+    wrapped.__cause__ = PermissionError()
+    assert exit_for(wrapped, Exit.UNREADABLE) is Exit.NOT_ALLOWED

@@ -57,3 +57,40 @@ def test_interruption_ends_with_130() -> None:
         raise KeyboardInterrupt
 
     assert CliRunner().invoke(interrupted, []).exit_code == 130
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "/none/x"), 4),
+        (NotADirectoryError(20, "Not a directory", "/none/x"), 4),
+        (PermissionError(13, "Permission denied", "/none/x"), 5),
+        (FileExistsError(17, "File exists", "/none/x"), 6),
+        (OSError(5, "Input/output error", "/none/x"), 1),
+    ],
+)
+def test_errors_of_the_file_system_are_sentences(error: OSError, exit_code: int) -> None:
+    """A path that cannot be used is the caller's to mend: it is named, and no traceback is shown."""
+
+    @click.command()
+    @json_option
+    @command_errors
+    def writes(as_json: bool) -> None:
+        raise error
+
+    people = CliRunner().invoke(writes, [])
+    assert people.exit_code == exit_code
+    assert f"error: /none/x: {error.strerror}" in people.stderr
+    script = CliRunner().invoke(writes, ["--json"])
+    assert json.loads(script.stdout)["exit_code"] == exit_code
+
+
+def test_our_own_faults_keep_their_traceback() -> None:
+    """What is no error of the caller, the keyboard or the file system must not look like one."""
+
+    @click.command()
+    @command_errors
+    def broken() -> None:
+        raise KeyError("ours")
+
+    assert isinstance(CliRunner().invoke(broken, []).exception, KeyError)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts.exit_codes import CommandError, Exit
-from scripts.web import expect, read_key_file, request
+from scripts.web import Answer, expect, read_key_file, request
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -93,3 +93,18 @@ def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     assert "secret" not in caught.value.message
     file.chmod(0o600)
     assert read_key_file(file) == "secret"
+
+
+def test_wrong_fields_are_named() -> None:
+    """Who mistyped an option reads which one and why; the command line was wrong, so the code is 2."""
+    problem = {
+        "code": "E_FIELD_PATTERN",
+        "detail": "none of 1 items was accepted",
+        "hint": "See `errors` for the field and its alphabet.",
+        "errors": [{"path": "items[0].source", "code": "E_FIELD_PATTERN", "message": "source is [A-Z0-9.-]"}],
+    }
+    with pytest.raises(CommandError) as caught:
+        expect(Answer(422, {}, json.dumps(problem).encode()), 200)
+    assert caught.value.exit_code == Exit.USAGE
+    assert caught.value.message.endswith("items[0].source: source is [A-Z0-9.-]")
+    assert caught.value.hint == "", "it points at a list that is shown already"
