@@ -89,6 +89,7 @@ class Answers:
         """The handler of a method with one question of `kind`, whose `work` sends answers until it returns."""
 
         async def in_place(request: P, caller: Caller) -> None:
+            self._require_room(caller, USUAL_BYTES)
             await self._in_place(caller, work(request, caller))
 
         return self._handler(kind, in_place)

@@ -130,7 +130,9 @@ async def test_no_answer_is_made_for_whom_there_is_no_room(
         waiting = [call(channel, "One") for _ in range(4)]
         await until(lambda: door.made == 4)
         assert (await refusal(call(channel, "One"))).startswith("RESOURCE_EXHAUSTED E_READ_BUSY")
+        assert (await refusal(call(channel, "Wait"))).startswith("RESOURCE_EXHAUSTED E_READ_BUSY")
         assert door.made == 4
+        assert door.answers.streams == 0
         assert await waiting[0].read() == LARGE.SerializeToString()
 
 
