@@ -43,12 +43,18 @@ def forge_and_observe(network: DevNetwork) -> dict[str, str]:
     faulty, honest = network.node("auditor-1"), network.node("broker-1")
     genuine = expect(request(f"{honest.read_url}/checkpoint"), 200).body
     checkpoint = parse_checkpoint(parse_note(genuine).text)
-    note(f"2. The honest checkpoint: tree {checkpoint.size}, root {checkpoint.root.hex()[:16]}…, signed by auditor-1 too.")
+    note(
+        f"2. The honest checkpoint: tree {checkpoint.size}, root {checkpoint.root.hex()[:16]}…, signed by auditor-1 too."
+    )
     devnet.stop_processes(network, [faulty.name])
     text = format_checkpoint(Checkpoint(checkpoint.origin, checkpoint.size, secrets.token_bytes(32)))
     key = load_key(faulty.data / "keys" / "cosigner.key")
-    forged = format_note(text, [cosign(f"{faulty.institution}/{faulty.name}", key.seed, text, int(time.time()))])
-    note(f"3. auditor-1's key signs another tree of the same size: root {parse_checkpoint(text).root.hex()[:16]}…")
+    forged = format_note(
+        text, [cosign(f"{faulty.institution}/{faulty.name}", key.seed, text, int(time.time()))]
+    )
+    note(
+        f"3. auditor-1's key signs another tree of the same size: root {parse_checkpoint(text).root.hex()[:16]}…"
+    )
     asyncio.run(_deliver(network, forged))
     file = _wait_for_evidence(honest.data / "evidence")
     status = request(f"{honest.read_url}/v1/status").json()
