@@ -388,7 +388,8 @@ def main() -> int:
     except (OSError, RefusedError) as error:
         missing = (MISSING, "文件无法读取", str(error))
         code, zh, en = error.args if isinstance(error, RefusedError) else missing
-        print(f"不符 NO  {zh} / {en}\n结论 VERDICT: 核验不通过 NOT VALID (exit code {code})")
+        verdict = "未核验 NOT CHECKED" if code == MISSING else "核验不通过 NOT VALID"
+        print(f"不符 NO  {zh} / {en}\n结论 VERDICT: {verdict} (exit code {code})")
         return int(code)
     print("结论 VERDICT: 核验通过 VALID")
     return 0

@@ -80,7 +80,12 @@ class ApiKeyFile:
         """Read the file. Raises ConfigError."""
         self._path = path
         self._stamp = self._read_stamp()
-        self._keys = parse_keys(read_secret(path).decode("utf-8", errors="replace"), str(path))
+        try:
+            data = read_secret(path)
+        except ConfigError as error:
+            hint = "; `tiezheng gateway key-new` makes the first key" if not path.exists() else ""
+            raise ConfigError(error.code, error.message + hint) from error
+        self._keys = parse_keys(data.decode("utf-8", errors="replace"), str(path))
         self.problem = ""
 
     def find(self, secret: str) -> ApiKey | None:

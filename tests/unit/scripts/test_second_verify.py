@@ -175,6 +175,14 @@ def test_a_failed_check_ends_the_report(court: Path) -> None:
     assert "good signature" not in done.stdout
 
 
+def test_a_mistyped_path_is_no_verdict_about_the_evidence(court: Path) -> None:
+    """Nothing was checked, and the last line says just that: it may be copied into a report."""
+    done = run(court / "none", "--policy", court / "policy.txt", "--digest", DIGEST)
+    assert done.returncode == 4
+    assert done.stdout.splitlines()[-1] == "结论 VERDICT: 未核验 NOT CHECKED (exit code 4)"
+    assert "NOT VALID" not in done.stdout
+
+
 def test_the_original_with_and_without_salt(court: Path) -> None:
     """SHA-256 of salt and file when there is a salt, beside the file or named; else of the file."""
     original, salt = court / "a.pdf", court / "a.pdf.salt"

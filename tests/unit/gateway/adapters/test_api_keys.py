@@ -90,3 +90,14 @@ def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     write_private(path, GOOD)
     assert keys.refresh()
     assert keys.problem == ""
+
+
+def test_a_gateway_without_callers_says_how_to_make_the_first(tmp_path: Path) -> None:
+    """It refuses to start, and the sentence names the command; another fault of the file keeps its own words."""
+    with pytest.raises(ConfigError, match=r"E_SECRET_MISSING.*key-new"):
+        ApiKeyFile(tmp_path / "api-keys.toml")
+    write_private(tmp_path / "api-keys.toml", GOOD)
+    (tmp_path / "api-keys.toml").chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600") as caught:
+        ApiKeyFile(tmp_path / "api-keys.toml")
+    assert "key-new" not in caught.value.message
