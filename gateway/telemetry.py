@@ -6,6 +6,8 @@ Rules kept here:
 - Never references, commitments, keys, payloads or callers' addresses; ids of our own, counts, codes and node ids are
   enough. An exception is written as its type and places in the program, never with its message: messages repeat values.
 - Values are cut to a fixed length and control characters escaped (log injection).
+- A library that complains is told of once in `LIBRARY_EVERY_S` for each kind of complaint: a stranger who provokes it must
+  not fill the disk.
 - UTC with milliseconds; one line is one object (style "json"), or a line for people (style "text").
 
 Refuses: files and rotation. Standard output belongs to whoever started the process.
@@ -13,6 +15,7 @@ Refuses: files and rotation. Standard output belongs to whoever started the proc
 
 import logging
 import sys
+import time
 import traceback
 from collections.abc import MutableMapping
 from typing import Any, Final, TextIO
@@ -21,6 +24,8 @@ import structlog
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 VALUE_MAX: Final = 512
+LIBRARY_EVERY_S: Final = 10.0
+_TOLD_MAX: Final = 256
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
 
 
@@ -60,13 +65,22 @@ class _Libraries(logging.Handler):
     def __init__(self, out: Any) -> None:
         super().__init__(logging.WARNING)
         self._out = out
+        self._told: dict[tuple[str, str], tuple[float, int]] = {}  # (library, words) -> when, how often since
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line: the library, the unfilled first line of its message, the exception without its message."""
         words = str(record.msg).split("\n", 1)[0][:80]
+        now = time.monotonic()
+        at, since = self._told.get((record.name, words), (-LIBRARY_EVERY_S, 0))
+        if now - at < LIBRARY_EVERY_S:
+            self._told[record.name, words] = at, since + 1
+            return
+        if len(self._told) >= _TOLD_MAX:
+            self._told.clear()
+        self._told[record.name, words] = now, 0
         error = record.exc_info[1] if record.exc_info else None
         reason = places(error) if error is not None else ""
-        self._out.warning("library_complained", library=record.name, words=words, error=reason)
+        self._out.warning("library_complained", library=record.name, words=words, error=reason, untold=since)
 
 
 def places(error: BaseException) -> str:

@@ -24,7 +24,7 @@ from aiohttp import web
 from node import health, telemetry
 from node.errors import ConfigError
 from node.health import Check, Vitals
-from node.http_door import HttpDoor, json_response
+from node.http_door import HttpDoor, json_response, problem
 from node.metrics import CONTENT_TYPE, NodeMetrics
 from node.standing import Standing, program_version
 
@@ -76,12 +76,14 @@ class OpsHttp:
 
     async def _set_telemetry(self, request: web.Request) -> web.Response:
         try:
-            document = json.loads(await request.read())
-            wanted = document["level"]
-            if not isinstance(wanted, str) or len(document) != 1:
+            document = json.loads(await request.read(), object_pairs_hook=tuple)  # a key may not stand twice
+            if not isinstance(document, tuple) or len(document) != 1:
+                raise TypeError
+            name, wanted = document[0]
+            if name != "level" or not isinstance(wanted, str):
                 raise TypeError
             telemetry.set_level(wanted)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return json_response(
                 {"code": "E_TELEMETRY_BODY", "message": 'send {"level": "debug"}'}, status=400
             )
@@ -108,7 +110,7 @@ def _answer(request: web.Request, checks: Sequence[Check]) -> web.Response:
     if wanted is not None:
         checks = [check for check in checks if check.name == wanted]
         if not checks:
-            return web.Response(status=404, text="no such check\n")
+            return problem(404, "E_HTTP_404", "no such check")
     good = all(check.ok for check in checks)
     lines = [f"[{'+' if check.ok else '-'}] {check.name}: {check.words}\n" for check in checks]
     verbose = not good or "verbose" in request.query

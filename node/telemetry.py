@@ -7,6 +7,8 @@ Rules kept here
 - Record content, customers, keys and whole messages are never logged; ids, heights, sizes, codes and counts
   are.
 - Values that came from outside are cut to a fixed length and control characters are escaped (log injection).
+- A library that complains is told of without its filled-in words, which may repeat what a stranger sent, and
+  at most every `LIBRARY_EVERY_S` about the same thing: a stranger must not fill the disk.
 - Times are UTC with milliseconds. One line is one object (style "json"), or a line for people (style "text").
 - The level can be changed while the node runs (the admin door).
 
@@ -15,7 +17,10 @@ Refuses: files and rotation. Standard output belongs to whoever started the proc
 
 import logging
 import sys
+import time
+import traceback
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
@@ -24,6 +29,8 @@ from node.errors import ConfigError
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 VALUE_MAX = 512
+LIBRARY_EVERY_S = 10.0
+_TOLD_MAX = 256
 
 _threshold = {"level": LEVELS["info"]}  # one process, one level; changed by `set_level` only
 
@@ -52,8 +59,39 @@ def set_up(level: str, style: str, node_id: str, stream: TextIO | None = None) -
         logger_factory=structlog.PrintLoggerFactory(file=stream or sys.stdout),
         cache_logger_on_first_use=False,
     )
-    # Libraries that use the standard logging speak only when something is wrong.
-    logging.basicConfig(level=logging.WARNING, stream=stream or sys.stdout, force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[_Libraries()], force=True)
+
+
+class _Libraries(logging.Handler):
+    """Tells that a library which uses the standard logging has complained, and about what kind of thing."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._told: dict[tuple[str, str], tuple[float, int]] = {}  # (library, words) -> when, how often since
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line: the library, its unfilled words, the exception without its message."""
+        words = str(record.msg).split("\n", 1)[0][:80]
+        now = time.monotonic()
+        at, since = self._told.get((record.name, words), (-LIBRARY_EVERY_S, 0))
+        if now - at < LIBRARY_EVERY_S:
+            self._told[record.name, words] = at, since + 1
+            return
+        if len(self._told) >= _TOLD_MAX:
+            self._told.clear()
+        self._told[record.name, words] = now, 0
+        error = record.exc_info[1] if record.exc_info else None
+        reason = places(error) if error is not None else ""
+        get("telemetry").warning(
+            "library_complained", library=record.name, words=words, error=reason, untold=since
+        )
+
+
+def places(error: BaseException) -> str:
+    """Return an exception's type and where it came from, without its message."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    trail = " < ".join(f"{Path(one.filename).name}:{one.lineno} {one.name}" for one in reversed(frames))
+    return f"{type(error).__name__} at {trail}" if trail else type(error).__name__
 
 
 def set_level(level: str) -> None:

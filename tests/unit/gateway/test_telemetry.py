@@ -59,6 +59,19 @@ def test_libraries_speak_without_values() -> None:
     assert document["error"].startswith("ValueError at test_telemetry.py:")
 
 
+def test_the_same_complaint_is_told_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger who provokes it a thousand times writes one line; the next one counts the others."""
+    stream = io.StringIO()
+    telemetry.set_up("info", "json", stream)
+    for _ in range(1_000):
+        logging.getLogger("library").error("full")
+    logging.getLogger("library").error("another thing")
+    assert len(stream.getvalue().splitlines()) == 2
+    monkeypatch.setattr(telemetry, "LIBRARY_EVERY_S", 0.0)
+    logging.getLogger("library").error("full")
+    assert [json.loads(line)["untold"] for line in stream.getvalue().splitlines()] == [0, 0, 999]
+
+
 def test_people_may_read_text() -> None:
     """The other style is for terminals."""
     stream = io.StringIO()

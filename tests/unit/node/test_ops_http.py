@@ -52,7 +52,8 @@ async def test_a_healthy_node_is_alive_and_ready(ops: Ops) -> None:
     assert "[+] leader: the leader is broker-1" in text
     assert headers["Cache-Control"] == "no-store"
     assert (await ops.ask("/readyz/leader"))[0] == 200
-    assert (await ops.ask("/readyz/nothing"))[0] == 404
+    status, text, _ = await ops.ask("/readyz/nothing")
+    assert (status, json.loads(text)["code"]) == (404, "E_HTTP_404")
 
 
 async def test_an_unready_node_names_the_check(ops: Ops) -> None:
@@ -98,6 +99,10 @@ async def test_the_telemetry_level_can_be_changed(ops: Ops) -> None:
             b'{"level": 5}',
             b'{"level": "loud"}',
             b'{"level": "info", "more": 1}',
+            b'{"level": "info", "level": "info"}',
+            b'[["level", "info"]]',
+            b"[" * 1_024,
+            b"\xff",
         ):
             status, text, _ = await ops.ask("/telemetry", "PUT", data=body)
             assert status == 400

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -72,6 +73,36 @@ def test_an_exception_keeps_its_trace() -> None:
         telemetry.get("m").exception("died")
     (line,) = _lines(stream)
     assert "ValueError: boom" in str(line["exception"])
+
+
+def test_a_library_that_complains_repeats_nothing_and_fills_no_disk() -> None:
+    """What it filled in came from somebody; about the same thing one line is written in a while."""
+    stream = io.StringIO()
+    telemetry.set_up("info", "json", "a", stream)
+    library = logging.getLogger("some.library")
+    for number in range(500):
+        try:
+            raise ValueError(f"SECRET {number}")
+        except ValueError:
+            library.exception("Error handling request from %s", "SECRET")
+    library.error("another thing")
+    first, second = _lines(stream)
+    assert (first["event"], first["library"]) == ("library_complained", "some.library")
+    assert first["words"] == "Error handling request from %s"
+    assert str(first["error"]).startswith("ValueError at test_telemetry.py:")
+    assert (second["words"], second["untold"]) == ("another thing", 0)
+    assert "SECRET" not in stream.getvalue()
+
+
+def test_what_was_not_told_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next line of its kind says how often it happened since."""
+    stream = io.StringIO()
+    telemetry.set_up("info", "json", "a", stream)
+    for _ in range(3):
+        logging.getLogger("lib").warning("full")
+    monkeypatch.setattr(telemetry, "LIBRARY_EVERY_S", 0.0)
+    logging.getLogger("lib").warning("full")
+    assert [line["untold"] for line in _lines(stream)] == [0, 2]
 
 
 def test_an_unknown_level_is_refused() -> None:
