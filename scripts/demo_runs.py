@@ -22,6 +22,7 @@ from scripts.output import note
 from scripts.web import expect, read_key_file, request
 
 _FINAL_TIMEOUT_S = 20.0
+_FORK_PORTS_FROM = 7800
 _REFUSAL_TIMEOUT_S = 20.0
 
 
@@ -81,13 +82,15 @@ def demo_tamper(network: DevNetwork) -> dict[str, str]:
     _require_running(network)
     leader = _leader(network)
     victim = next(n for n in reversed(_voters(network)) if n.name != leader)
-    note(f"1. {victim.name} is stopped, as if for maintenance; its store is copied aside.")
-    devnet.stop_processes(network, [victim.name])
     chain, saved = victim.data / "chain", victim.data / "chain.before-demo"
     if saved.exists():
         raise CommandError(
-            Exit.CONFLICT, f"{saved} is left over from an earlier run", hint="look at it, then remove it"
+            Exit.CONFLICT,
+            f"{saved} is left over from a drill that was killed",
+            hint=f"{victim.name} runs without it and its copy is old by now: remove it",
         )
+    note(f"1. {victim.name} is stopped, as if for maintenance; its store is copied aside.")
+    devnet.stop_processes(network, [victim.name])
     shutil.copytree(chain, saved)
     try:
         where = _flip_one_bit(chain)
@@ -189,10 +192,12 @@ def demo_fork(folder: Path) -> dict[str, str]:
     place = folder.with_name(folder.name + "-fork-drill")
     if place.exists():
         raise CommandError(
-            Exit.CONFLICT, f"{place} is left over from an earlier run", hint="look at it, then remove it"
+            Exit.CONFLICT,
+            f"{place} is left over from an earlier run",
+            hint=f"stop and remove it: tiezheng dev reset --data {place}",
         )
     note("1. A throw-away network of five processes is made: the drill convicts a key for good.")
-    network = devnet.create(place, 7800)
+    network = devnet.create(place, devnet.free_port_base(_FORK_PORTS_FROM))
     try:
         devnet.start_processes(network, devnet.names(network))
         devnet.wait_ready(network, devnet.names(network))

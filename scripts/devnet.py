@@ -48,9 +48,7 @@ def create(folder: Path, port_base: int) -> DevNetwork:
             f"{folder} is no empty folder and holds no development network",
             hint="name another folder with --data, or remove it yourself if it is a leftover",
         )
-    _check_ports(
-        [p for place in (*range(len(NODES)), None) for p in _ports(port_base, place)], "a new network"
-    )
+    _check_ports(_all_ports(port_base), "a new network")
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     built = build_network(folder, port_base)
@@ -115,6 +113,18 @@ def check_ports(network: DevNetwork) -> None:
 def _ports_of(network: DevNetwork, name: str) -> list[int]:
     place = None if name == GATEWAY else [n.name for n in network.nodes].index(name)
     return _ports(network.port_base, place)
+
+
+def free_port_base(first: int) -> int:
+    """Return the first port base from `first` on that a new network can use; `first` itself when none of twenty is free."""
+    for base in range(first, first + 2000, 100):
+        if all(processes.port_owner(port) is None for port in _all_ports(base)):
+            return base
+    return first
+
+
+def _all_ports(port_base: int) -> list[int]:
+    return [port for place in (*range(len(NODES)), None) for port in _ports(port_base, place)]
 
 
 def _ports(port_base: int, place: int | None) -> list[int]:

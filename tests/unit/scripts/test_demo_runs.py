@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from e2e_network import free_port_base
 
 from scripts import demo_runs, devnet
 from scripts.exit_codes import CommandError, Exit
@@ -30,7 +31,7 @@ def test_the_reason_is_picked_from_the_telemetry() -> None:
 
 def test_a_drill_needs_a_whole_network(tmp_path: Path) -> None:
     """It says what is missing and how to start it, and touches nothing."""
-    network = devnet.create(tmp_path / "net", 21_000)
+    network = devnet.create(tmp_path / "net", free_port_base())
     with pytest.raises(CommandError) as caught:
         demo_runs.demo_tamper(network)
     assert caught.value.exit_code == Exit.DEGRADED
@@ -43,3 +44,16 @@ def test_leftovers_of_a_fork_drill_are_not_removed_silently(tmp_path: Path) -> N
     with pytest.raises(CommandError) as caught:
         demo_runs.demo_fork(tmp_path / "net")
     assert caught.value.exit_code == Exit.CONFLICT
+
+
+def test_a_drill_that_was_killed_is_noticed_before_a_voter_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old copy of a store must not be put back, nor written over without a word."""
+    network = devnet.create(tmp_path / "net", free_port_base())
+    (network.node("auditor-1").data / "chain.before-demo").mkdir()
+    monkeypatch.setattr(demo_runs, "_require_running", lambda _network: None)
+    monkeypatch.setattr(demo_runs, "_leader", lambda _network: "broker-1")
+    with pytest.raises(CommandError, match="left over") as caught:
+        demo_runs.demo_tamper(network)
+    assert "remove it" in caught.value.hint

@@ -113,3 +113,11 @@ def test_a_process_that_is_not_ready_in_time_says_what_is_missing(tmp_path: Path
     assert caught.value.exit_code == Exit.OUTCOME_UNKNOWN
     assert "nobody is known to lead" in caught.value.message
     assert "tiezheng dev up" in caught.value.hint
+
+
+def test_the_next_free_ports_are_found() -> None:
+    """A network for a drill gets ports that nobody holds."""
+    base = free_port_base()
+    with socket.create_server(("127.0.0.1", base + 23)):
+        assert devnet.free_port_base(base) > base
+    assert devnet.free_port_base(base) == base
