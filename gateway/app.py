@@ -53,6 +53,7 @@ from gateway.usecases.collect import Collect
 from gateway.usecases.finality import Finality
 from gateway.usecases.retrieve import Retrieve
 from gateway.usecases.waiting import Waiting
+from gateway.web.listener import Listener
 from gateway.web.ops import Check, ops_application
 from gateway.web.routes import api_application
 from gateway.web.services import Services
@@ -72,6 +73,7 @@ EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_CONFIG: Final = 2
 OUTBOX_NEARLY_FULL: Final = 0.8
+OPS_CONNECTIONS_MAX: Final = 64
 
 
 @dataclass(slots=True)
@@ -242,18 +244,17 @@ async def _serve_doors(
 ) -> int:
     """Open the doors, wait for an end, close them first."""
     config, out = gateway.config, gateway.telemetry
-    runner = web.AppRunner(
-        application, access_log=None, handle_signals=False, auto_decompress=False, keepalive_timeout=75.0,
-        max_line_size=8_190, max_field_size=8_190, shutdown_timeout=float(config.stop_max_s),
-    )  # fmt: skip
-    ops = web.AppRunner(ops_application(gateway.metrics, VERSION, gateway.checks), access_log=None)
-    await runner.setup()
+    stop_max_s = float(config.stop_max_s)
+    limit = config.limits.connections_max
+    api = Listener(application, out, connections_max=limit, stop_max_s=stop_max_s, tls=tls)
+    watched = ops_application(gateway.metrics, VERSION, gateway.checks)
+    ops = Listener(watched, out, connections_max=OPS_CONNECTIONS_MAX, stop_max_s=1.0)
+    await api.prepare()
     try:
         if config.listen.ops:
-            await ops.setup()
-            await web.TCPSite(ops, *split_address(config.listen.ops)).start()
-        site = web.TCPSite(runner, *split_address(config.listen.http), ssl_context=tls)
-        await site.start()
+            await ops.prepare()
+            await ops.open(*split_address(config.listen.ops))
+        await api.open(*split_address(config.listen.http))
         out.info(
             "gateway_started", version=VERSION, http=config.listen.http, chain=gateway.trust.chain_id,
             trust_file_sha256=gateway.trust.fingerprint, backlog=gateway.store.backlog(),
@@ -261,8 +262,8 @@ async def _serve_doors(
         return await _until_end(gateway, stop)
     finally:
         out.info("gateway_stopping")
-        await runner.cleanup()
-        await ops.cleanup()
+        await api.close()
+        await ops.close()
         out.info("gateway_stopped")
 
 

@@ -76,6 +76,12 @@ class Limits:
         low=1_048_576,
         high=1_073_741_824,
     )
+    connections_max: int = setting(
+        "Open connections of the API; beyond it a caller gets 503 at once. Each costs a file descriptor.",
+        1_024,
+        low=16,
+        high=65_536,
+    )
     body_timeout_s: int = setting("Longest time that a caller may take to send a body.", 30, low=1, high=600)
     wait_max_s: int = setting(
         "Longest wait that a caller may ask for with Prefer: wait=N.", 60, low=0, high=600

@@ -8,6 +8,7 @@ Refuses: to create anything while running (`init` does that), secrets as argumen
 import hashlib
 import os
 import re
+import resource
 import secrets
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from scripts.exit_codes import CommandError, Exit, exit_for
 from scripts.output import command_errors, emit_json, json_option, note, say
 
 _CALLER = re.compile(r"[a-z0-9-]{1,32}")
+_DESCRIPTORS = 8_192
 _SOURCE = re.compile(r"[A-Z0-9.-]{1,24}|\*")
 
 
@@ -33,6 +35,7 @@ def node_run(config: Path) -> None:
     """Run the node of a configuration until it is told to stop (SIGTERM or Ctrl+C)."""
     from node.service import run
 
+    _allow_descriptors()
     sys.exit(run(config))
 
 
@@ -48,6 +51,7 @@ def gateway_run(config: Path) -> None:
     """Run the gateway of a configuration until it is told to stop (SIGTERM or Ctrl+C)."""
     from gateway.app import run_gateway
 
+    _allow_descriptors()
     sys.exit(run_gateway(config))
 
 
@@ -111,6 +115,21 @@ def gateway_key_new(caller: str, config: Path, sources: tuple[str, ...], out: Pa
         emit_json("tiezheng.api-key/1", {"caller": caller, "key_file": str(out), "keys": str(keys)})
     else:
         say(f"{caller}: key in {out}, digest in {keys}")
+
+
+def _allow_descriptors() -> None:
+    """Let this process open as many files as its doors may have connections, as far as the system allows.
+
+    A shell's usual 1,024 are used up by strangers who only connect; then databases and logs cannot be opened either.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < _DESCRIPTORS:
+        note(
+            f"Only {allowed} files may be open (ulimit -Hn); {_DESCRIPTORS} are needed when all doors are full."
+        )
 
 
 def _write_private(path: Path, text: str, *, exclusive: bool) -> None:

@@ -73,7 +73,7 @@ async def _read(request: web.Request, limit: int, timeout_s: float) -> bytes:
                 if size > limit:
                     raise RequestError("E_BODY_TOO_LARGE", f"a body has at most {limit} bytes")
                 chunks.append(chunk)
-    except web.RequestPayloadError as error:
+    except (web.RequestPayloadError, ConnectionError) as error:
         raise RequestError("E_REQUEST_TIMEOUT", "the body broke off") from error
     except TimeoutError as error:
         raise RequestError("E_REQUEST_TIMEOUT", f"the body did not arrive within {timeout_s} s") from error

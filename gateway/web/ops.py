@@ -3,6 +3,7 @@
 Rules kept here:
 - `/livez` says that the process turns; `/readyz` whether it takes records in. Without a leader or a quorum the gateway is
   *degraded*, still ready: records go into the outbox.
+- What is not there is refused with a problem document, as on the API.
 - Checks are facts read at the moment of asking, in plain words; nothing is cached and nothing secret is shown.
 """
 
@@ -14,6 +15,8 @@ import msgspec
 from aiohttp import web
 
 from gateway.metrics import Metrics
+from gateway.web import problems
+from gateway.web.middleware import RawHandler
 
 JSON: Final = "application/json"
 
@@ -50,11 +53,20 @@ def ops_application(metrics: Metrics, version: str, checks: Callable[[], list[Ch
             body=metrics.exposition(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         )
 
-    application = web.Application()
+    application = web.Application(middlewares=[_refusals])
     application.router.add_get("/livez", livez)
     application.router.add_get("/readyz", readyz)
     application.router.add_get("/metrics", exposition)
     return application
+
+
+@web.middleware
+async def _refusals(request: web.Request, handler: RawHandler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        document = problems.problem(problems.code_of_status(error.status), error.reason)
+        return problems.response(document, problems.NO_REQUEST)
 
 
 def _json(value: object, status: int = 200) -> web.Response:

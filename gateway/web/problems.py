@@ -25,6 +25,8 @@ from gateway.errors import BusyError, FieldError, GatewayError, RequestError
 
 MEDIA_TYPE: Final = "application/problem+json"
 DEFAULT_RETRY_S: Final = 5.0
+NO_REQUEST: Final = "none"
+"""Stands for a request's id where bytes never became a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,9 @@ CATALOGUE: Final[dict[str, Kind]] = {
     "E_PARAMETER": Kind(400, "Bad parameter", "See the route in docs/api.md for its parameters."),
     "E_CURSOR": Kind(
         400, "Bad cursor", "Pass `next` of the page before, unchanged and with the same filters."
+    ),
+    "E_REQUEST_MALFORMED": Kind(
+        400, "Not HTTP", "Look at what your HTTP client sends; heads have at most 8 kB a line."
     ),
     "E_KEY_REQUIRED": Kind(401, "API key required", "Send `Authorization: Bearer KEY`."),
     "E_KEY_UNKNOWN": Kind(

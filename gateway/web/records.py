@@ -8,6 +8,7 @@ Rules kept here:
 Refuses: fields of the record that the gateway does not hold (it never saw the original).
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from ledger.record import decode_leaf
 LIMIT_DEFAULT: Final = 50
 LIMIT_MAX: Final = 200
 RETRY_AFTER_S: Final = 1
+_LIMIT: Final = re.compile(r"[1-9][0-9]{0,2}")
 
 
 async def get_record(request: web.Request, call: Call) -> web.StreamResponse:
@@ -44,7 +46,7 @@ async def get_records(request: web.Request, call: Call) -> web.StreamResponse:
     if source is not None and not names.SOURCE.fullmatch(source):
         raise RequestError("E_PARAMETER", f"source matches {names.SOURCE.pattern}")
     limit_text = query.get("limit", str(LIMIT_DEFAULT))
-    if not limit_text.isascii() or not limit_text.isdigit() or not 1 <= int(limit_text[:6]) <= LIMIT_MAX:
+    if not _LIMIT.fullmatch(limit_text) or int(limit_text) > LIMIT_MAX:
         raise RequestError("E_PARAMETER", f"limit is a number from 1 to {LIMIT_MAX}")
     after_id = parse_cursor(query["cursor"]) if "cursor" in query else 0
     rows, next_id = await call.services.retrieve.find(

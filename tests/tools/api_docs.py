@@ -16,8 +16,9 @@ from gateway_web import Answer, Api, api, item
 from gateway.config import Limits
 from gateway.domain.anchoring import TRANSITIONS
 from gateway.errors import FatalStorageError, StorageError
+from gateway.web.listener import Listener
 from gateway.web.problems import CATALOGUE
-from gateway.web.routes import ROUTES
+from gateway.web.routes import ROUTES, api_application
 
 ZH = {
     "received": "已接收",
@@ -212,6 +213,18 @@ async def _trickle(web: Api) -> tuple[str, Answer]:
     return _request(POST, '{"ref":  … and nothing more for 30 s'), answer
 
 
+async def _no_http(web: Api) -> tuple[str, Answer]:
+    listener = Listener(api_application(web.services), web.telemetry, connections_max=9, stop_max_s=1.0)
+    await listener.prepare()
+    port = await listener.open("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(POST.encode() + b" HTTP/9.9\r\n\r\n")
+    told, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    await listener.close()
+    return _request(f"{POST} HTTP/9.9"), Answer(int(told.split(b" ")[1]), {}, body)
+
+
 def _without(name: str) -> dict[str, Any]:
     return {key: value for key, value in item(1).items() if key != name}
 
@@ -223,6 +236,7 @@ SCENES: dict[str, Scene] = {
     "E_JSON_DEPTH": _posts(b"[" * 4_000, shown="[[[[[[[[… 4,000 deep"),
     "E_PARAMETER": _gets("/v1/records?limit=1000"),
     "E_CURSOR": _gets("/v1/records?cursor=page-2"),
+    "E_REQUEST_MALFORMED": _no_http,
     "E_KEY_REQUIRED": _gets("/v1/records/r1", key=None),
     "E_KEY_UNKNOWN": _gets("/v1/records/r1", key="withdrawn"),
     "E_SOURCE_FORBIDDEN": _posts(item(1, source="CRM"), key="key-sms"),

@@ -1,15 +1,44 @@
 """Running commands and API keys."""
 
 import hashlib
+import resource
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 from e2e_network import free_port_base
 
 from gateway.adapters.api_keys import parse_keys
-from scripts import devnet
+from scripts import cmd_run, devnet
 from scripts.cli import tiezheng
 from scripts.web import read_key_file
+
+
+def test_a_process_may_open_as_many_files_as_its_doors_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The soft limit is raised as far as the system allows, and never lowered."""
+    limits = {"now": (1_024, 20_000)}
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits["now"])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: limits.update(now=wanted))
+    cmd_run._allow_descriptors()
+    assert limits["now"] == (8_192, 20_000)
+    limits["now"] = (15_000, 20_000)
+    cmd_run._allow_descriptors()
+    assert limits["now"] == (15_000, 20_000)
+    limits["now"] = (1_024, resource.RLIM_INFINITY)
+    cmd_run._allow_descriptors()
+    assert limits["now"] == (8_192, resource.RLIM_INFINITY)
+
+
+def test_a_system_that_allows_too_few_files_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What can be had is taken, and a line says what is missing."""
+    limits = {"now": (256, 1_024)}
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits["now"])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: limits.update(now=wanted))
+    cmd_run._allow_descriptors()
+    assert limits["now"] == (1_024, 1_024)
+    assert "1024" in capsys.readouterr().err
 
 
 def test_a_key_is_made_private_and_the_gateway_knows_its_digest(tmp_path: Path) -> None:

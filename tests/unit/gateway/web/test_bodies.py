@@ -55,6 +55,23 @@ async def test_ten_megabytes_of_template_are_refused(web: Api) -> None:
     assert (await web.post(item(1))).status == 202
 
 
+async def test_a_caller_that_goes_away_is_no_error_of_ours(small: Api) -> None:
+    """A body that breaks off with its connection is neither stored nor reported as our failure."""
+    server = small.client.server
+    _, writer = await asyncio.open_connection(server.host, server.port)
+    head = "POST /v1/commitments HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer key-all\r\n"
+    writer.write(f'{head}Content-Type: application/json\r\nContent-Length: 900\r\n\r\n{{"ref'.encode())
+    await writer.drain()
+    async with asyncio.timeout(5):
+        while not small.services.bodies_bytes:  # noqa: ASYNC110 - the server notices on its own time
+            await asyncio.sleep(0.01)
+        writer.transport.abort()
+        while small.services.bodies_bytes:  # noqa: ASYNC110 - same
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    assert not small.telemetry.lines
+
+
 async def test_a_slow_body_is_given_up(small: Api) -> None:
     """A caller that trickles is told so after the limit, and the connection ends."""
     answer = await small.call("POST", "/v1/commitments", data=stream(3, pause_s=0.6), headers=JSON)

@@ -54,3 +54,11 @@ async def test_figures_are_prometheus_text(ops: Client) -> None:
     status, body = await get(ops, "/metrics")
     assert status == 200
     assert b'tiezheng_build_info{role="gateway",version="1.2.3"} 1.0' in body
+
+
+async def test_what_is_not_there_has_a_code(ops: Client) -> None:
+    """As on the API."""
+    status, body = await get(ops, "/records")
+    assert (status, json.loads(body)["code"]) == (404, "E_ROUTE_UNKNOWN")
+    async with ops.put("/livez") as answer:
+        assert (answer.status, (await answer.json(content_type=None))["code"]) == (405, "E_METHOD")
