@@ -20,9 +20,10 @@ SIZED = (".py", ".js", ".mjs", ".css", ".html", ".proto", ".sh")
 
 MARKS = re.compile(r"\b(?:" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX"]) + r")\b")
 MACHINE = re.compile(r"(?<![\w.])/(?:wo[r]k|ho[m]e|ro[o]t|Us[e]rs|far[m])/[\w.-]|\b[A-Z]:\\Us[e]rs\\")
+# Only the middle of each name stands here, so that this file names no host itself.
 HOSTS = re.compile(
-    r"pyp[i]\.org|pythonhoste[d]\.org|npmj[s]\.(?:org|com)|deb\.debia[n]\.org|proxy\.golan[g]\.org"
-    r"|crate[s]\.io|jsdeliv[r]\.net|unpk[g]\.com|cdnj[s]\.cloudflare"
+    r"py[p]i\.[o]rg|[p]ytho[n]hosted\.|n[p]mjs\.|de[b]\.debian\.|pro[x]y\.golang\."
+    r"|crate[s]\.i[o]\b|jsde[l]ivr\.|un[p]kg\.com|cd[n]js\."
 )
 TEXT_FINDINGS = (
     (MARKS, "a stray mark; do it, or write down in words why not"),
