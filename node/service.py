@@ -40,6 +40,7 @@ from node.core_view import CoreView
 from node.errors import ConfigError, ExitCode, KeyFileError, NodeError, StartError
 from node.evidence import EvidenceBox
 from node.keys import NodeKeys, Purpose, load_node_keys
+from node.native_words import NativeWords
 from node.peer_door import PeerDoor
 from node.ports import Companion, NodeStats, Parts
 from node.refusals import Refusals
@@ -253,7 +254,6 @@ def run(config_path: Path) -> int:
     if not __debug__:
         sys.stderr.write("tiezheng runs with its assertions only: start it without python -O\n")
         return ExitCode.USAGE
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC reads it when it is first used
     try:
         config = load_config(config_path)
         telemetry.set_up(config.telemetry.level, config.telemetry.style, config.node_id)
@@ -277,7 +277,8 @@ async def _run_until_signal(config: NodeConfig, keys: NodeKeys, opened: Opened) 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     try:
-        await service.run()
+        with NativeWords(Refusals(service.view.stats(), time.monotonic)):
+            await service.run()
     except Exception as error:  # noqa: BLE001 - told below, and the process ends with its code
         return _tell_end(error)
     return ExitCode.HALTED if service.view.halted else ExitCode.OK

@@ -33,6 +33,9 @@ def node() -> None:
 @command_errors
 def node_run(config: Path) -> None:
     """Run the node of a configuration until it is told to stop (SIGTERM or Ctrl+C)."""
+    os.environ.setdefault(
+        "GRPC_VERBOSITY", "INFO"
+    )  # gRPC reads it once: refused handshakes are told at this level
     from node.service import run
 
     _allow_descriptors()
