@@ -7,6 +7,7 @@ Refuses: addresses other than loopback; removing anything outside the folder it 
 """
 
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -62,6 +63,8 @@ def up(data: Path, port_base: int | None, empty: bool, detach: bool, as_json: bo
     note(
         "tiezheng dev: development network. Keys without ceremony, loopback only. Never use it for real records."
     )
+    if not detach:
+        _end_like_ctrl_c()
     steps = _Steps(7)
     network, new = devnet.open_or_create(folder, port_base)
     started: list[str] = []
@@ -77,6 +80,13 @@ def up(data: Path, port_base: int | None, empty: bool, detach: bool, as_json: bo
         _say_what_next(network)
     if not detach:
         _watch(network)
+
+
+def _end_like_ctrl_c() -> None:
+    """Let SIGTERM and a closed terminal stop the network as Ctrl+C does; `nohup` still keeps it."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _start(network: DevNetwork, steps: _Steps, started: list[str], *, new: bool, empty: bool) -> None:

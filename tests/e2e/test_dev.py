@@ -88,13 +88,9 @@ class Foreground:
             assert time.monotonic() < deadline, self._said.decode()
             time.sleep(0.02)
 
-    def interrupt(self) -> int:
-        """Do what Ctrl+C does; return the exit code."""
-        self._process.send_signal(signal.SIGINT)
-        return self.end()
-
-    def end(self) -> int:
-        """Wait for the end; return the exit code."""
+    def end(self, number: signal.Signals) -> int:
+        """Send the signal, wait for the end, return the exit code."""
+        self._process.send_signal(number)
         try:
             return self._process.wait(_WAIT_S)
         finally:
@@ -184,13 +180,13 @@ def test_a_drill_ends_well_and_leaves_the_network_as_it_was(folder: Path, drill:
 
 
 def test_a_life_with_interruptions(tmp_path: Path) -> None:
-    """Ctrl+C while it starts (130) and while it runs (0) stops everything; a moved folder starts; reset removes it."""
+    """Ctrl+C while it starts and SIGTERM while it runs stop everything; a moved folder starts; reset removes it."""
     first, moved = tmp_path / "first", tmp_path / "moved"
     with stopped_at_the_end(first), stopped_at_the_end(moved):
         network = devnet.create(first, free_port_base())
         starting = Foreground(first)
         starting.wait_for("[3/7]")
-        assert starting.interrupt() == Exit.INTERRUPTED
+        assert starting.end(signal.SIGINT) == Exit.INTERRUPTED
         assert running(network) == set()
         first.rename(moved)
         network = devfolder.load(moved)
@@ -199,7 +195,7 @@ def test_a_life_with_interruptions(tmp_path: Path) -> None:
         assert running(network) == {*NAMES, "gateway"}
         refused = dev(moved, "reset", expected=Exit.USAGE)
         assert "--yes" in refused["hint"]
-        assert up.interrupt() == Exit.OK
+        assert up.end(signal.SIGTERM) == Exit.OK
         assert running(network) == set()
         assert dev(moved, "down")["processes"] == dict.fromkeys(["gateway", *reversed(NAMES)], "not running")
         assert dev(moved, "reset", "--yes")["removed"] == str(moved)
