@@ -21,7 +21,7 @@ from scripts.output import command_errors, emit_json, json_option, note, say
 
 _data_option = click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # what may not be read is told in our own words
     default=DEFAULT_FOLDER,
     show_default=True,
     help="The network's folder.",
