@@ -24,6 +24,7 @@ import grpc.aio
 from google.protobuf.message import Message as Proto
 
 from node import telemetry
+from node.config import NODE_ID
 from node.doors import P, parse, server_options
 from node.errors import ConfigError, DoorError, NodeError, WireError
 from node.runtime import Runtime
@@ -33,6 +34,7 @@ SERVICE = "tiezheng.admin.v1.Admin"
 PATH_MAX_BYTES = 100
 _MESSAGE_MAX_BYTES = 1024 * 1024
 _PROPOSE_WAIT_S = 30.0
+_CALLS_MAX = 16
 
 _log = telemetry.get("admin_api")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -51,7 +53,8 @@ class AdminDoor:
         if len(os.fsencode(path)) > PATH_MAX_BYTES:
             _log.warning("admin_closed", code="E_ADMIN_PATH", path_bytes=len(os.fsencode(path)))
             return False
-        server = grpc.aio.server(options=server_options(_MESSAGE_MAX_BYTES))
+        options = server_options(_MESSAGE_MAX_BYTES, _MESSAGE_MAX_BYTES)
+        server = grpc.aio.server(options=options, maximum_concurrent_rpcs=_CALLS_MAX)
         handlers = {
             "TransferLeadership": _method(pb.TransferRequest, self._transfer),
             "Propose": _method(pb.ProposeRequest, self._propose),
@@ -72,6 +75,8 @@ class AdminDoor:
 
     async def _transfer(self, request: pb.TransferRequest, context: Context) -> pb.TransferReply:
         try:
+            if request.target and not NODE_ID.fullmatch(request.target):
+                raise DoorError("E_TRANSFER_TARGET", "that is no node id")
             return pb.TransferReply(leader=self._runtime.transfer(request.target))
         except DoorError as error:
             await _refuse(context, grpc.StatusCode.FAILED_PRECONDITION, error)

@@ -91,6 +91,7 @@ def init_node(config: NodeConfig) -> str:
     instance = secrets.token_bytes(INSTANCE_BYTES)
     store = ChainStore.create(data / CHAIN, read_genesis(config), node_id=config.node_id, instance=instance)
     try:
+        data.chmod(0o700)  # it may have been made on the way to the keys; the operator's socket will lie here
         HeadFile.create(data / HEAD, store.facts()).close()
         return store.chain_id
     finally:

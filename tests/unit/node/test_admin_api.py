@@ -89,6 +89,7 @@ async def test_refusals_carry_a_stable_code(door: tuple[FakeNode, Path]) -> None
         stub = AdminStub(channel)
         for call, code in (
             (stub.TransferLeadership(pb.TransferRequest(target="nobody-1")), "E_TRANSFER_TARGET"),
+            (stub.TransferLeadership(pb.TransferRequest(target="x" * 100_000)), "E_TRANSFER_TARGET"),
             (stub.Propose(pb.ProposeRequest(content=b"junk")), "E_PROPOSAL_FORM"),
             (stub.SetTelemetryLevel(pb.TelemetryLevelRequest(level="loud")), "E_CONFIG_VALUE"),
         ):

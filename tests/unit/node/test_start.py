@@ -199,6 +199,15 @@ def test_a_start_never_creates_and_init_never_overwrites(config: NodeConfig, tmp
         init_node(config)
 
 
+def test_the_folder_is_its_owners_alone(tmp_path: Path, config: NodeConfig) -> None:
+    """Also when it was there before, made with the keys in it: the operator's socket will lie here."""
+    assert config.data_path.stat().st_mode & 0o777 == 0o700
+    other = parse_config({"node_id": "broker-1", "genesis": "genesis.bin", "data": "other"}, tmp_path)
+    other.data_path.mkdir(mode=0o755)
+    init_node(other)
+    assert other.data_path.stat().st_mode & 0o777 == 0o700
+
+
 def test_damage_in_the_chain_store_is_told(config: NodeConfig) -> None:
     """A body with other bytes than were acknowledged ends the start, or halts the node, with words."""
     _write(config, *BODIES, commit=3)
