@@ -6,6 +6,7 @@ an end. gRPC knows neither, so each method is a stream of bytes here, even where
 (on the wire they are the same).
 
 Rules kept here
+- One question begins in a turn of the event loop, and one more part of a long stream (`turn`).
 - A question has to arrive within `QUESTION_MAX_S` and to be a message of its kind.
 - At most `UNTAKEN_MAX_BYTES` of answers wait to be taken, and at most half of that for one host; beyond it:
   E_READ_BUSY, and nothing is kept. Whose room is nearly full is refused before an answer is made.
@@ -30,6 +31,7 @@ from node import telemetry
 from node.cut import cut, host_and_port
 from node.doors import P, parse, peer_address
 from node.errors import NodeError, ReadError
+from node.turnstile import Turnstile
 
 QUESTION_MAX_S: Final = 10.0
 SEND_MAX_S: Final = 20.0
@@ -70,6 +72,7 @@ class Answers:
         """Nobody calls yet."""
         self._untaken: Counter[str] = Counter()  # bytes by host
         self._places: list[Caller] = []  # of long streams, oldest first
+        self._turnstile = Turnstile()
 
     @property
     def streams(self) -> int:
@@ -93,6 +96,10 @@ class Answers:
             await self._in_place(caller, work(request, caller))
 
         return self._handler(kind, in_place)
+
+    async def turn(self) -> None:
+        """Wait until other work has had its turn."""
+        await self._turnstile.wait()
 
     async def send(self, caller: Caller, answer: Proto) -> None:
         """Hand over one answer. Raises ReadError E_READ_BUSY, or E_READ_SLOW when the connection was cut."""
@@ -127,7 +134,9 @@ class Answers:
             where = host_and_port(peer)
             caller = Caller(context, peer, peer if where is None else where[0])
             try:
-                await work(parse(kind, await _question(frames)), caller)
+                question = await _question(frames)
+                await self.turn()
+                await work(parse(kind, question), caller)
             except NodeError as error:
                 await _refuse(caller, error)
 

@@ -9,6 +9,7 @@ Rules kept here
   nothing of it repeated, neither there nor in telemetry.
 - At most `CONNECTIONS_MAX` connections; one too many is told so and closed. Whoever sends no whole request
   for 30 s, or takes nothing of an answer for 20 s, loses his connection.
+- One request begins in a turn of the event loop (`turnstile`).
 - No access log: what is worth counting is counted elsewhere.
 - A stop lets running answers finish for two seconds.
 
@@ -28,6 +29,7 @@ from aiohttp import web
 
 from node import telemetry
 from node.errors import NodeError
+from node.turnstile import Turnstile
 
 _HEADER_FIELD_MAX_BYTES: Final = 8_190
 _STOP_S: Final = 2.0
@@ -45,6 +47,7 @@ HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 
+_TURNSTILE: Final = web.AppKey("turnstile", Turnstile)
 _log = telemetry.get("http")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -105,6 +108,7 @@ class HttpDoor:
         self._host, port = address.rsplit(":", 1)
         self.port = int(port)
         app = web.Application(middlewares=[_guard], client_max_size=body_max_bytes)
+        app[_TURNSTILE] = Turnstile()
         app.add_routes(routes)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_S)
         self._listening: asyncio.Server | None = None
@@ -162,6 +166,7 @@ def problem(status: int, code: str, message: str) -> web.Response:
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give every answer its headers and every failure a code."""
     try:
+        await request.app[_TURNSTILE].wait()
         response = await handler(request)
     except web.HTTPException as error:
         response = problem(error.status, f"E_HTTP_{error.status}", error.reason)

@@ -211,6 +211,7 @@ class ReadApi:
     async def _send_blocks(self, caller: Caller, height: int) -> int:
         """Send all blocks from a height on that are applied; returns the height behind them."""
         while height <= self._view.applied_height:
+            await self._answers.turn()
             waiting = deque(self._entries(height))
             height += len(waiting)
             while waiting:
