@@ -147,6 +147,11 @@ class HttpDoor:
         )
 
 
+async def turn(request: web.Request) -> None:
+    """Wait until other work has had its turn: before each further part of a long answer."""
+    await request.app[_TURNSTILE].wait()
+
+
 def json_response(document: object, *, status: int = 200, cache: str = "no-store") -> web.Response:
     """Return a JSON answer; text is UTF-8 as it is."""
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
@@ -166,7 +171,7 @@ def problem(status: int, code: str, message: str) -> web.Response:
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give every answer its headers and every failure a code."""
     try:
-        await request.app[_TURNSTILE].wait()
+        await turn(request)
         response = await handler(request)
     except web.HTTPException as error:
         response = problem(error.status, f"E_HTTP_{error.status}", error.reason)

@@ -137,7 +137,7 @@ class ReadApi:
         for start in range(0, len(wanted), _RANGES_AT_ONCE):
             part = self._reader.ranges(request.size, wanted[start : start + _RANGES_AT_ONCE])
             proofs += [pb.RangeProof(left=one.left, right=one.right) for one in part]
-            await asyncio.sleep(0)
+            await self._answers.turn()
         return pb.RangesReply(proofs=proofs)
 
     async def _consistency(self, request: pb.ConsistencyRequest) -> pb.ConsistencyReply:

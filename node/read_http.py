@@ -19,7 +19,6 @@ Source: C2SP tlog-tiles ("APIs", "Checkpoints", "Merkle Tree", "Log entries").
 Refuses: writing, gzip on the fly, sessions.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -32,7 +31,7 @@ from ledger.spelling import decimal
 from ledger.tile import TilePath, encode_bundle, parse_path
 from node import pages
 from node.errors import ReadError
-from node.http_door import HttpDoor, json_response, problem
+from node.http_door import HttpDoor, json_response, problem, turn
 from node.ports import LedgerView
 from node.read_json import block_document, status_document
 from node.reader import Block, Reader
@@ -102,11 +101,11 @@ class ReadHttp:
             path = parse_path(f"tile/{request.match_info['path']}")
         except TileError as error:
             raise ReadError("E_READ_NOT_FOUND", error.message) from error
-        data = self._reader.tile(path) if path.level is not None else await self._bundle(path)
+        data = self._reader.tile(path) if path.level is not None else await self._bundle(request, path)
         headers = {"Content-Type": "application/octet-stream", "Cache-Control": IMMUTABLE}
         return web.Response(body=data, headers=headers)
 
-    async def _bundle(self, path: TilePath) -> bytes:
+    async def _bundle(self, request: web.Request, path: TilePath) -> bytes:
         """An entry bundle; its leaves may lie in as many blocks, so other work gets its turn in between."""
         start, stop = path.index * TILE_WIDTH, path.index * TILE_WIDTH + path.width
         if stop > self._view.size:
@@ -114,7 +113,7 @@ class ReadHttp:
         leaves: list[bytes] = []
         for at in range(start, stop, _LEAVES_AT_ONCE):
             leaves += self._reader.leaves(at, min(_LEAVES_AT_ONCE, stop - at))
-            await asyncio.sleep(0)
+            await turn(request)
         return encode_bundle(leaves)
 
     async def _style_sheet(self, _: web.Request) -> web.Response:
