@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -131,6 +132,27 @@ async def test_a_connection_that_asks_nothing_ends(monkeypatch: pytest.MonkeyPat
     async with opened() as door:
         assert await said(door, b"") == b""
         assert await said(door, b"GET / HTTP/1.1\r\nHost: ") == b""
+
+
+async def test_a_caller_that_reads_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel gives up what stays unread, so an answer that nobody takes is not kept for ever."""
+    monkeypatch.setattr(http_door, "_UNREAD_MS", 500)
+    async with opened() as door:
+        with socket.socket() as caller:
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            caller.connect(("127.0.0.1", door.port))
+            caller.setblocking(False)
+            loop, asked = asyncio.get_running_loop(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 1_000
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.4):
+                    while True:
+                        await loop.sock_sendall(caller, asked)
+            server = door._runner.server
+            assert server is not None
+            assert server.connections, "answers wait for it"
+            async with asyncio.timeout(20):
+                while server.connections:  # noqa: ASYNC110 - the server notices on its own time
+                    await asyncio.sleep(0.05)
 
 
 def test_a_problem_has_status_and_code() -> None:

@@ -1,8 +1,10 @@
 """Connections are counted, end when they do nothing, and what is no request is refused like everything else."""
 
 import asyncio
+import contextlib
 import json
 import logging
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -97,6 +99,24 @@ async def test_who_sends_no_whole_request_is_not_waited_for(monkeypatch: pytest.
     async with opened() as (port, _):
         assert await said(port, b"") == b""
         assert await said(port, b"GET / HTTP/1.1\r\nHost: ") == b""
+
+
+async def test_who_reads_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel ends a connection whose answers stay unread; then there is room for another one."""
+    monkeypatch.setattr(listener, "UNREAD_S", 1)
+    async with opened(connections_max=1) as (port, _):
+        with socket.socket() as caller:
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            caller.connect(("127.0.0.1", port))
+            caller.setblocking(False)
+            loop, asked = asyncio.get_running_loop(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 1_000
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    while True:
+                        await loop.sock_sendall(caller, asked)
+            async with asyncio.timeout(20):
+                while not (await said(port, b"GET / HTTP/1.0\r\n\r\n")).endswith(b"fine"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
 
 
 async def test_it_speaks_tls(tmp_path: Path) -> None:
